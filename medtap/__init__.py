@@ -1,0 +1,1 @@
+"""Few-shot medical image segmentation that adapts to your images in seconds."""

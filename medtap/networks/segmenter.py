@@ -1,0 +1,88 @@
+"""FewShotSegmenter: the one interface every few-shot network of medtap has."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Features: TypeAlias = tuple[Tensor, ...]
+"""Maps of one batch of images, fine to coarse, each [B,C,h,w] (of a support set: [B,K,C,h,w])."""
+
+Memory: TypeAlias = tuple[Tensor, ...]
+"""What a head keeps of a support set, each [B,K,...]; entry k depends on shot k alone, so shots may be chosen later."""
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class FewShotSegmenter(nn.Module):
+    """A network that segments a query like the masked images of a support set.
+
+    Subclasses give ``encoder`` (the part an adapter changes), ``encode`` and ``recall``, and ``remember`` where the
+    head can keep less than the whole support features. Decoding is split in these two so that a support set is digested
+    once and every query pays for ``recall`` alone; leave-one-out decoding selects shots from one memory.
+
+    Attributes:
+        name: the zoo's name for it.
+        size: side in pixels of the square images it works best on.
+    """
+
+    encoder: nn.Module
+    name: str = ""
+    size: int = 256
+
+    def encode(self, images: Tensor) -> Features:
+        """Encode images [B,3,H,W] in [0,1] into feature maps, fine to coarse. Normalises inside."""
+        raise NotImplementedError
+
+    def remember(self, support: Features, support_masks: Tensor) -> Memory:
+        """Digest support features [B,K,C,h,w] and masks [B,K,H,W] in [0,1], each shot on its own."""
+        return (*support, support_masks)
+
+    def recall(self, query: Features, memory: Memory) -> Tensor:
+        """Decode query features [B,C,h,w] against a memory [B,K,...] into binary logits [B,2,H,W]."""
+        raise NotImplementedError
+
+    def decode(self, query: Features, support: Features, support_masks: Tensor) -> Tensor:
+        """Decode query features [B,C,h,w] against a support set [B,K,C,h,w], [B,K,H,W] into logits [B,2,H,W]."""
+        return self.recall(query, self.remember(support, support_masks))
+
+    def forward(self, query_images: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
+        """Segment queries [B,3,H,W] by supports [B,K,3,H,W] with binary masks [B,K,H,W]; logits [B,2,H,W]."""
+        support = unfold_shots(self.encode(support_images.flatten(0, 1)), support_images.shape[0])
+        return self.decode(self.encode(query_images), support, support_masks)
+
+
+def unfold_shots(features: Features, batch: int) -> Features:
+    """Turn maps [B*K,C,h,w] into [B,K,C,h,w]."""
+    return tuple(level.unflatten(0, (batch, -1)) for level in features)
+
+
+def class_masks(masks: Tensor, classes: int) -> Tensor:
+    """Turn label maps [...,H,W] in 0..N into one binary float mask a class, [N,...,H,W]."""
+    return torch.stack([(masks == label).float() for label in range(1, classes + 1)])
+
+
+def combine_classes(binary_logits: Tensor) -> Tensor:
+    """Combine N binary decodes [N,B,2,H,W] into logits [B,N+1,H,W] over background and classes.
+
+    A class's logit is its foreground's lead over its background, the background's is 0, so background wins where no
+    class leads. For N = 1 the softmax over the result equals the binary one.
+    """
+    lead = binary_logits[:, :, 1] - binary_logits[:, :, 0]
+    return torch.cat([torch.zeros_like(lead[:1]), lead]).transpose(0, 1)
+
+
+def share_weights(module: M) -> M:
+    """Copy a module's structure while every tensor keeps sharing its storage with the original.
+
+    Replacing or freezing a parameter of the copy leaves the original as it is; changing values in place would not.
+    """
+    memo: dict[int, object] = {}
+    for parameter in module.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+    for buffer in module.buffers():
+        memo[id(buffer)] = buffer
+    return copy.deepcopy(module, memo)

@@ -1,0 +1,1 @@
+"""Meta-training of few-shot networks on generated and natural episodes."""

@@ -1,0 +1,123 @@
+"""Episodes from natural photographs with index masks: one object class in several photographs, or in views of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from medtap.errors import InputError
+from medtap.pretraining.scenes import pick, uniform
+from medtap.pretraining.synthetic import Task
+
+_IGNORED_LABELS = (0, 255)
+
+
+@dataclass(frozen=True)
+class NaturalEpisodes:
+    """Photographs and index masks held in memory at a moderate size.
+
+    Attributes:
+        images: uint8 tensors [3,H,W], the short side ``side`` pixels.
+        masks: uint8 tensors [H,W] of class indices.
+        members: for each class seen in at least six photographs, which ones they are.
+        least_share: the least share of a crop that the class must cover.
+    """
+
+    images: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...]
+    members: dict[int, tuple[int, ...]]
+    least_share: float = 0.01
+
+    @classmethod
+    def read(cls, folder: Path, side: int, every: int = 10, *, held_out: bool = False) -> NaturalEpisodes:
+        """Read ``folder/images/*.jpg`` and ``folder/masks/*.png`` of the same stem.
+
+        Args:
+            folder: holds ``images`` and ``masks``.
+            side: the short side in pixels to keep them at.
+            every: each so-manieth photograph in sorted order is held out for validation; 0 holds out none.
+            held_out: read those that are held out, instead of the others.
+
+        Raises:
+            InputError: there is no pair in the folder.
+        """
+        photographs = enumerate(sorted((folder / "images").glob("*.jpg")))
+        paths = [path for index, path in photographs if (every > 0 and index % every == 0) == held_out]
+        if not paths:
+            raise InputError(
+                "no photographs to train on",
+                file=folder,
+                expected="images/*.jpg with masks/*.png of the same stem",
+                found="none",
+                remedy="name the folder by `data.natural` in the configuration, or set its share of tasks to 0",
+            )
+        pairs = [_read_pair(path, folder / "masks" / f"{path.stem}.png", side) for path in paths]
+        images, masks = zip(*pairs, strict=True)
+        return cls(images, masks, _members(masks))
+
+    def task(self, n: int, size: int, generator: Generator) -> Task:
+        """Draw n crops [n,3,S,S] in [0,1] that show one class, with their masks [n,S,S]."""
+        label = list(self.members)[pick(0, len(self.members) - 1, generator)]
+        members = self.members[label]
+        if pick(0, 3, generator) == 0:
+            chosen = [members[pick(0, len(members) - 1, generator)]] * n
+        else:
+            chosen = [members[index] for index in torch.randperm(len(members), generator=generator)[:n]]
+        crops = [self._crop(index, label, size, generator) for index in chosen]
+        images, masks = (torch.stack(part) for part in zip(*crops, strict=True))
+        return _recolour(images, generator), masks
+
+    def _crop(self, index: int, label: int, size: int, generator: Generator) -> Task:
+        """A random square of a photograph that shows enough of the class, resized to S and mirrored at random."""
+        image, mask = self.images[index], self.masks[index]
+        for _ in range(8):
+            side = int(min(mask.shape) * float(uniform(0.5, 1.0, (1,), generator)))
+            top, left = (pick(0, extent - side, generator) for extent in mask.shape)
+            window = (slice(top, top + side), slice(left, left + side))
+            if float((mask[window] == label).float().mean()) >= self.least_share:
+                break
+        else:
+            window = (slice(None), slice(None))
+        crop = F.interpolate(image[:, *window][None].float() / 255, (size, size), mode="bilinear", antialias=True)[0]
+        cut = F.interpolate((mask[window] == label)[None, None].float(), (size, size), mode="nearest-exact")[0, 0]
+        return (crop.flip(-1), cut.flip(-1)) if pick(0, 1, generator) else (crop, cut)
+
+
+def _read_pair(image: Path, mask: Path, side: int) -> tuple[Tensor, Tensor]:
+    photograph = Image.open(image).convert("RGB")
+    scale = side / min(photograph.size)
+    extent = (round(photograph.width * scale), round(photograph.height * scale))
+    pixels = np.array(photograph.resize(extent, Image.Resampling.BILINEAR))
+    labels = np.array(Image.open(mask).resize(extent, Image.Resampling.NEAREST))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(labels.astype(np.uint8))
+
+
+def _members(masks: tuple[Tensor, ...], least: int = 6, share: float = 0.01) -> dict[int, tuple[int, ...]]:
+    """Which masks show each class on at least a share of their pixels, for classes that at least so many show."""
+    found: dict[int, list[int]] = {}
+    for index, mask in enumerate(masks):
+        labels, counts = torch.unique(mask, return_counts=True)
+        for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            if label not in _IGNORED_LABELS and count >= share * mask.numel():
+                found.setdefault(label, []).append(index)
+    return {label: tuple(where) for label, where in sorted(found.items()) if len(where) >= least}
+
+
+def _recolour(images: Tensor, generator: Generator) -> Tensor:
+    """Change a task's colours: grey, inverted or permuted for all, gamma and contrast for each [n,3,S,S]."""
+    n = len(images)
+    if pick(0, 3, generator) == 0:
+        images = images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    if pick(0, 3, generator) == 0:
+        images = images[:, torch.randperm(3, generator=generator)]
+    if pick(0, 5, generator) == 0:
+        images = 1 - images
+    contrast, shift = uniform(0.7, 1.3, (n, 1, 1, 1), generator), uniform(-0.12, 0.12, (n, 1, 1, 1), generator)
+    images = ((images - 0.5) * contrast + 0.5 + shift).clamp(0, 1)
+    return images ** uniform(0.7, 1.4, (n, 1, 1, 1), generator)

@@ -1,0 +1,150 @@
+"""A pretraining recipe: one YAML file, one seed, one folder of weights with a card."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch import nn
+
+from medtap._version import __version__
+from medtap.errors import OptionError
+from medtap.networks.zoo import build_network, save_network
+from medtap.options import fill
+from medtap.pretraining.episodes import Stage, TaskStream
+from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions, episode_iou
+from medtap.pretraining.natural import NaturalEpisodes
+
+_VALIDATION_SEED = 987_654
+
+
+@dataclass(frozen=True)
+class NaturalOptions:
+    """Natural photographs in a recipe.
+
+    Attributes:
+        folder: holds ``images`` and ``masks``; relative to where the command runs.
+        share: of tasks drawn from them; 0 needs no folder.
+        side: short side in pixels at which they are kept.
+        hold_out_every: each so-manieth photograph is kept for validation; 0 keeps none.
+    """
+
+    folder: str = ""
+    share: float = 0.0
+    side: int = 192
+    hold_out_every: int = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a configuration of ``medtap pretrain`` holds.
+
+    Attributes:
+        network: a name of the zoo.
+        stages: stretches of training, one after the other.
+        natural: photographs to draw tasks from.
+        training: how to train.
+        seed: of everything.
+        validation: batches of generated tasks, and as many of natural ones, that validate a checkpoint.
+    """
+
+    network: str
+    stages: tuple[Stage, ...]
+    natural: NaturalOptions = field(default_factory=NaturalOptions)
+    training: MetaTrainOptions = field(default_factory=MetaTrainOptions)
+    seed: int = 0
+    validation: int = 6
+
+
+def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe from YAML or JSON.
+
+    Args:
+        path: the file.
+        overrides: top-level keys that replace the file's.
+
+    Raises:
+        OptionError: the file is missing, or a key is unknown or missing.
+    """
+    if not path.is_file():
+        raise OptionError("there is no such configuration", file=path)
+    values = {**ConfigParser.load_config_file(path), **(overrides or {})}
+    missing = {"network", "stages"} - values.keys()
+    if missing:
+        raise OptionError(f"the recipe lacks {', '.join(sorted(missing))}", file=path)
+    values["stages"] = tuple(fill(Stage, stage, path) for stage in values["stages"])
+    values["natural"] = fill(NaturalOptions, values.get("natural", {}), path)
+    values["training"] = fill(MetaTrainOptions, {"seed": values.get("seed", 0), **values.get("training", {})}, path)
+    return fill(Recipe, values, path)
+
+
+def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
+    """Meta-train a network; called again on the same folder, go on from the last checkpoint.
+
+    Args:
+        recipe: what to train, on what, how.
+        folder: for the checkpoint, the log, the weights and the card.
+        config: the recipe's file name, for the card.
+
+    Returns:
+        The folder, which ``load_network`` reads.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe.network)
+    train, held_out = _natural(recipe.natural)
+    stream = TaskStream(recipe.stages, recipe.seed, train, recipe.natural.share)
+    trainer = MetaTrainer(network, stream, recipe.training, folder)
+    start = time.time()
+    validation = _validation_streams(recipe, held_out)
+    average = trainer.run(lambda model: _scores(model, validation))
+    average.name = recipe.network
+    scores = _scores(average, validation)
+    save_network(average, folder, {**_provenance(recipe, config), "seconds": round(time.time() - start), **scores})
+    return folder
+
+
+def _natural(options: NaturalOptions) -> tuple[NaturalEpisodes | None, NaturalEpisodes | None]:
+    if options.share <= 0:
+        return None, None
+    folder, every = Path(options.folder), options.hold_out_every
+    train = NaturalEpisodes.read(folder, options.side, every)
+    return train, NaturalEpisodes.read(folder, options.side, every, held_out=True) if every else None
+
+
+def _validation_streams(recipe: Recipe, held_out: NaturalEpisodes | None) -> dict[str, TaskStream]:
+    stage = Stage(recipe.validation, recipe.stages[-1].size, 4)
+    streams = {"generated_iou": TaskStream((stage,), _VALIDATION_SEED, None, 0.0)}
+    if held_out is not None and held_out.members:
+        streams["natural_iou"] = TaskStream((stage,), _VALIDATION_SEED, held_out, 1.0)
+    return streams
+
+
+def _scores(network: nn.Module, streams: Mapping[str, TaskStream]) -> dict[str, float]:
+    return {name: round(episode_iou(network, stream), 4) for name, stream in streams.items()}  # type: ignore[arg-type]
+
+
+def _provenance(recipe: Recipe, config: str) -> dict[str, object]:
+    return {
+        "medtap": __version__,
+        "commit": _commit(),
+        "config": config,
+        "seed": recipe.seed,
+        "steps": sum(stage.steps for stage in recipe.stages),
+        "torch": torch.__version__,
+    }
+
+
+def _commit() -> str:
+    """The commit of the working tree that medtap runs from, or "unknown" outside of one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

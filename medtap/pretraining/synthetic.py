@@ -1,0 +1,24 @@
+"""Generated episodes: a scene, deformed in each picture, in a look of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from medtap.pretraining.appearance import deform, paint
+from medtap.pretraining.scenes import SCENES, pick, uniform
+
+Task = tuple[Tensor, Tensor]
+"""Images [n,3,S,S] float32 in [0,1] and binary masks [n,S,S] float32 of one class."""
+
+_LEAST_SHARE = 0.004
+
+
+def generated_task(n: int, size: int, generator: Generator) -> Task:
+    """Draw n images [n,3,S,S] of one generated class with their masks [n,S,S]; the class is seen in each of them."""
+    while True:
+        labels, target = SCENES[pick(0, len(SCENES) - 1, generator)](n, size, generator)
+        labels = deform(labels, float(uniform(0.2, 1.0, (1,), generator)), generator)
+        masks = torch.isin(labels, torch.tensor(target)).float()
+        if bool((masks.mean((1, 2)) > _LEAST_SHARE).all() & (masks.mean((1, 2)) < 0.95).all()):
+            return paint(labels, target, generator), masks
