@@ -34,7 +34,8 @@ class PyramidEncoder(nn.Module):
         mean = images.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
         std = images.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
         images = (images - mean) / std
-        return (self.detail(images), *self.backbone(images).feature_maps)
+        maps: Features = self.backbone(images).feature_maps
+        return (self.detail(images), *maps)
 
 
 def convnextv2_atto() -> PyramidEncoder:

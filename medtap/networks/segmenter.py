@@ -7,6 +7,7 @@ from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Features: TypeAlias = tuple[Tensor, ...]
 """Maps of one batch of images, fine to coarse, each [B,C,h,w] (of a support set: [B,K,C,h,w])."""
@@ -26,11 +27,13 @@ class FewShotSegmenter(nn.Module):
 
     Attributes:
         name: the zoo's name for it.
+        source: the name or folder that it was loaded from.
         size: side in pixels of the square images it works best on.
     """
 
     encoder: nn.Module
     name: str = ""
+    source: str = ""
     size: int = 256
 
     def encode(self, images: Tensor) -> Features:
@@ -42,17 +45,18 @@ class FewShotSegmenter(nn.Module):
         return (*support, support_masks)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features [B,C,h,w] against a memory [B,K,...] into binary logits [B,2,H,W]."""
+        """Decode query features [B,C,h,w] against a memory [B,K,...] into binary logits [B,2,H',W'], about H and W."""
         raise NotImplementedError
 
     def decode(self, query: Features, support: Features, support_masks: Tensor) -> Tensor:
         """Decode query features [B,C,h,w] against a support set [B,K,C,h,w], [B,K,H,W] into logits [B,2,H,W]."""
-        return self.recall(query, self.remember(support, support_masks))
+        return resize_logits(self.recall(query, self.remember(support, support_masks)), support_masks.shape[-2:])
 
     def forward(self, query_images: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
         """Segment queries [B,3,H,W] by supports [B,K,3,H,W] with binary masks [B,K,H,W]; logits [B,2,H,W]."""
         support = unfold_shots(self.encode(support_images.flatten(0, 1)), support_images.shape[0])
-        return self.decode(self.encode(query_images), support, support_masks)
+        logits = self.decode(self.encode(query_images), support, support_masks)
+        return resize_logits(logits, query_images.shape[-2:])
 
 
 def unfold_shots(features: Features, batch: int) -> Features:
@@ -60,19 +64,11 @@ def unfold_shots(features: Features, batch: int) -> Features:
     return tuple(level.unflatten(0, (batch, -1)) for level in features)
 
 
-def class_masks(masks: Tensor, classes: int) -> Tensor:
-    """Turn label maps [...,H,W] in 0..N into one binary float mask a class, [N,...,H,W]."""
-    return torch.stack([(masks == label).float() for label in range(1, classes + 1)])
-
-
-def combine_classes(binary_logits: Tensor) -> Tensor:
-    """Combine N binary decodes [N,B,2,H,W] into logits [B,N+1,H,W] over background and classes.
-
-    A class's logit is its foreground's lead over its background, the background's is 0, so background wins where no
-    class leads. For N = 1 the softmax over the result equals the binary one.
-    """
-    lead = binary_logits[:, :, 1] - binary_logits[:, :, 0]
-    return torch.cat([torch.zeros_like(lead[:1]), lead]).transpose(0, 1)
+def resize_logits(logits: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+    """Resize logits [B,C,H',W'] bilinearly to H and W, where they are not that size already."""
+    if logits.shape[-2:] == torch.Size(size):
+        return logits
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def share_weights(module: M) -> M:

@@ -1,0 +1,155 @@
+"""AdaptedSegmenter: a network adapted to a support set, one image in, logits out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from medtap.adapters import build_adapter
+from medtap.errors import WeightsError
+from medtap.networks.classes import recall_classes, remember_classes
+from medtap.networks.segmenter import FewShotSegmenter, Memory, share_weights
+from medtap.networks.zoo import load_network, read_tensors, weights_sha256
+from medtap.outputs import atomic_write, write_json
+from medtap.record import MANIFEST, AdaptationRecord
+
+TENSORS = "adapter.safetensors"
+_ADAPTER, _MEMORY = "adapter.", "memory."
+
+
+class AdaptedSegmenter(nn.Module):
+    """A network with a merged adapter and a digested support set: any MONAI ``network_def``.
+
+    Args:
+        network: with the adapter merged.
+        memory: the support set's, each [N,K,...]; kept as buffers that take their K from what is loaded.
+        classes: names of labels 1 to N.
+        adapter: the adapter's values, for ``save``.
+        record: what is known of the adaptation, for ``save``.
+    """
+
+    def __init__(
+        self,
+        network: FewShotSegmenter,
+        memory: Memory,
+        classes: tuple[str, ...],
+        adapter: Mapping[str, Tensor] | None = None,
+        record: AdaptationRecord | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.classes, self.record = network, tuple(classes), record
+        self._adapter = dict(adapter or {})
+        self._kept = len(memory)
+        for index, kept in enumerate(memory):
+            self.register_buffer(f"memory_{index}", kept)
+
+    @classmethod
+    def blank(cls, network: FewShotSegmenter, classes: tuple[str, ...]) -> AdaptedSegmenter:
+        """One of a network without a support set, for ``load_state_dict`` to fill."""
+        shared = share_weights(network).eval().requires_grad_(False)
+        side = shared.size // 4
+        with torch.no_grad():
+            features = shared.encode(torch.zeros(1, 3, side, side))
+            memory = remember_classes(shared, features, torch.zeros(1, side, side), len(classes))
+        return cls(shared, memory, tuple(classes))
+
+    @property
+    def memory(self) -> Memory:
+        """The digested support set, each [N,K,...]."""
+        return tuple(self.get_buffer(f"memory_{index}") for index in range(self._kept))
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the images it was adapted on."""
+        return self.record.size if self.record else self.network.size
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment images [B,3,H,W] in [0,1]: logits [B,N+1,H,W], background first."""
+        return recall_classes(self.network, self.network.encode(image), self.memory, image.shape[-2:])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for index, kept in enumerate(self.memory):
+            loaded = state_dict.get(f"{prefix}memory_{index}")
+            if loaded is not None and loaded.ndim == kept.ndim:
+                setattr(self, f"memory_{index}", kept.new_empty(loaded.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``adapter.safetensors`` and ``manifest.json``: the adapter and the digested support set, no images.
+
+        Args:
+            folder: is made if need be.
+
+        Returns:
+            The folder.
+
+        Raises:
+            WeightsError: the network was not made by ``take_a_peek``, so there is nothing to tell of it.
+            OutputError: the folder cannot be written to.
+        """
+        if self.record is None:
+            raise WeightsError("a network without a record cannot be saved as an adapter", remedy="use state_dict()")
+        tensors = {_ADAPTER + name: value for name, value in self._adapter.items()}
+        tensors |= {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
+        content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / TENSORS) as partial:
+            partial.write_bytes(content)
+        record = replace(self.record, adapter_sha256=hashlib.sha256(content).hexdigest())
+        write_json(folder / MANIFEST, record.as_json())
+        return folder
+
+
+def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) -> AdaptedSegmenter:
+    """Load what ``AdaptedSegmenter.save`` wrote.
+
+    Args:
+        folder: holds ``adapter.safetensors`` and ``manifest.json``.
+        network: the base network; by default the one that the manifest names is loaded.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or the adapter belongs to other base weights.
+    """
+    folder = Path(folder)
+    record = AdaptationRecord.read(folder)
+    tensors = read_tensors(folder / TENSORS)
+    _check_hash(folder / TENSORS, record)
+    network = network or load_network(record.network)
+    _check_base(network, record, folder)
+    shared = share_weights(network).eval().requires_grad_(False)
+    attached = build_adapter(record.method, record.adapter).attach(shared.encoder)
+    values = {name.removeprefix(_ADAPTER): value for name, value in tensors.items() if name.startswith(_ADAPTER)}
+    attached.load_state_dict(values)
+    attached.merge()
+    memory = tuple(tensors[f"{_MEMORY}{index}"] for index in range(len(tensors) - len(values)))
+    return AdaptedSegmenter(shared, memory, record.classes, values, record)
+
+
+def _check_hash(path: Path, record: AdaptationRecord) -> None:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != record.adapter_sha256:
+        raise WeightsError(
+            "the adapter is not the one that its manifest describes",
+            file=path,
+            expected=f"a file of SHA-256 {record.adapter_sha256[:12]}...",
+            remedy="adapt again, or copy the whole folder again",
+        )
+
+
+def _check_base(network: FewShotSegmenter, record: AdaptationRecord, folder: Path) -> None:
+    found = weights_sha256(network)
+    if found != record.base_sha256:
+        raise WeightsError(
+            "the adapter belongs to other base weights",
+            file=folder,
+            expected=f"{record.network} with weights of SHA-256 {record.base_sha256[:12]}...",
+            found=f"{network.name} with {found[:12]}...",
+            remedy="load the network that it was adapted from, or adapt again",
+        )

@@ -1,0 +1,62 @@
+"""What an adapter is: a reversible change of an encoder with a few parameters of its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+
+from torch import Generator, Tensor, nn
+
+
+class AttachedAdapter(ABC):
+    """An adapter attached to one encoder. Until ``merge`` or ``detach`` the encoder computes through it."""
+
+    @abstractmethod
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The parameters to train, and no other."""
+
+    @abstractmethod
+    def reset(self, generator: Generator) -> None:
+        """Draw the initial values anew; the encoder then computes exactly what it did without the adapter."""
+
+    @abstractmethod
+    def train(self, mode: bool = True) -> None:
+        """Switch the adapter's own dropout; the encoder's norms and dropout stay in evaluation."""
+
+    @abstractmethod
+    def merge(self) -> None:
+        """Fold the adapter into the encoder's weights; the attached adapter is used up."""
+
+    @abstractmethod
+    def detach(self) -> None:
+        """Take the adapter off; the encoder is bit for bit what it was before ``attach``."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Tensor]:
+        """The adapter's values by name, named as the encoder names the layers they change."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take values that ``state_dict`` gave.
+
+        Raises:
+            WeightsError: names or shapes differ.
+        """
+
+    def auxiliary_loss(self) -> Tensor | float:
+        """What the adapter adds to the loss of the last forward pass."""
+        return 0.0
+
+
+class Adapter(ABC):
+    """A method of adaptation with its numbers, not yet attached to anything."""
+
+    name: str
+
+    @abstractmethod
+    def attach(self, encoder: nn.Module) -> AttachedAdapter:
+        """Attach to an encoder in place and freeze everything else in it.
+
+        Raises:
+            OptionError: the adapter finds nothing to change in the encoder, or its numbers do not fit.
+        """

@@ -1,0 +1,40 @@
+"""Files -> Scan: pixels as stored, geometry, and the way to what a network sees and back."""
+
+from __future__ import annotations
+
+from medtap.data.images import ImageFileReader, read_image
+from medtap.data.masks import labels_of, read_labels
+from medtap.data.nifti import NiftiReader, read_nifti
+from medtap.data.planes import AXES, planes_of, stored_of
+from medtap.data.readers import SUFFIXES, ScanReader, read_scan, split_suffix
+from medtap.data.resize import resize_images, resize_masks
+from medtap.data.scan import SPACING, Geometry, Scan, scan_of, scan_tensor
+from medtap.data.transforms import ThreeChannelsd, ToPlanesd, ToUnitRanged, image_transforms, plane_transforms
+
+__all__ = [
+    "AXES",
+    "SPACING",
+    "SUFFIXES",
+    "Geometry",
+    "ImageFileReader",
+    "NiftiReader",
+    "Scan",
+    "ScanReader",
+    "ThreeChannelsd",
+    "ToPlanesd",
+    "ToUnitRanged",
+    "image_transforms",
+    "labels_of",
+    "plane_transforms",
+    "planes_of",
+    "read_image",
+    "read_labels",
+    "read_nifti",
+    "read_scan",
+    "resize_images",
+    "resize_masks",
+    "scan_of",
+    "scan_tensor",
+    "split_suffix",
+    "stored_of",
+]

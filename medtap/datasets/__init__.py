@@ -1,0 +1,60 @@
+"""A folder, a file or a CSV -> cases, by the layouts that datasets are published in."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from medtap.datasets.cases import Case, CaseList
+from medtap.datasets.chest_xray import CHEST_XRAY
+from medtap.datasets.csv_list import find_listed
+from medtap.datasets.decathlon import DECATHLON
+from medtap.datasets.folder import FOLDER
+from medtap.datasets.isic import ISIC2017, ISIC2018
+from medtap.datasets.layout import Layout
+from medtap.errors import OptionError
+
+__all__ = ["LAYOUTS", "Case", "CaseList", "Layout", "find_cases"]
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        FOLDER,
+        ISIC2017,
+        ISIC2018,
+        CHEST_XRAY,
+        DECATHLON,
+    )
+}
+
+
+def find_cases(images: str | Path, masks: str | Path | None = None, *, layout: str | None = None) -> CaseList:
+    """Cases of a folder (read recursively), of one file, or of a CSV with columns image and mask.
+
+    Args:
+        images: folder, image or CSV; the root of a published dataset where the layout is named or certain.
+        masks: folder of the masks, or one mask; None for images to be predicted.
+        layout: a name in `LAYOUTS`; None takes a published layout where folder names make it certain.
+
+    Returns:
+        Cases sorted by name. Where masks were given, images without one are in ``skipped``.
+
+    Raises:
+        OptionError: an unknown layout.
+        InputError: no image, no mask that fits, more than one that does, or a data list that leads out of its folder.
+    """
+    images, masks = Path(images), None if masks is None else Path(masks)
+    if layout is not None and layout not in LAYOUTS:
+        near = get_close_matches(layout, LAYOUTS, n=1)
+        raise OptionError(
+            "unknown layout", expected=", ".join(LAYOUTS), found=repr(layout),
+            remedy=f"did you mean {near[0]}?" if near else None,
+        )  # fmt: skip
+    if images.suffix.lower() == ".csv":
+        return find_listed(images)
+    return (LAYOUTS[layout] if layout is not None else _detected(images)).find(images, masks)
+
+
+def _detected(images: Path) -> Layout:
+    fitting = [layout for layout in LAYOUTS.values() if layout.fits(images.absolute())]
+    return fitting[0] if len(fitting) == 1 else FOLDER

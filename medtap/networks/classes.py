@@ -1,0 +1,57 @@
+"""N classes over a network that tells one class from the rest: one binary decode a class, combined in one place."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, resize_logits, unfold_shots
+from medtap.networks.shots import select_shots
+
+
+def class_masks(masks: Tensor, classes: int) -> Tensor:
+    """Turn label maps [K,H,W] in 0..N into one binary float mask a class, [N,K,H,W]."""
+    return torch.stack([(masks == label).float() for label in range(1, classes + 1)])
+
+
+def remember_classes(network: FewShotSegmenter, support: Features, masks: Tensor, classes: int) -> Memory:
+    """Digest support features [K,C,h,w] and labels [K,H,W] in 0..N into a memory [N,K,...], a class an entry."""
+    shots = unfold_shots(support, 1)
+    each = [network.remember(shots, mask.unsqueeze(0)) for mask in class_masks(masks, classes)]
+    return tuple(torch.cat(parts) for parts in zip(*each, strict=True))
+
+
+def recall_classes(
+    network: FewShotSegmenter, query: Features, memory: Memory, size: torch.Size, shots: Tensor | None = None
+) -> Tensor:
+    """Segment queries into all classes.
+
+    Args:
+        network: the network that made the memory.
+        query: features [B,C,h,w] of B queries.
+        memory: [N,K,...] of N classes.
+        size: H and W of the logits.
+        shots: indices [B,M] of the shots that each query is segmented by; all of them when None.
+
+    Returns:
+        Logits [B,N+1,H,W], background first.
+    """
+    binary = []
+    for label in range(memory[0].shape[0]):
+        own = tuple(kept[label : label + 1] for kept in memory)
+        if shots is None:
+            own = tuple(kept.expand(query[0].shape[0], *kept.shape[1:]) for kept in own)
+        else:
+            own = select_shots(own, shots)
+        binary.append(network.recall(query, own))
+    return resize_logits(combine_classes(torch.stack(binary)), size)
+
+
+def combine_classes(binary_logits: Tensor) -> Tensor:
+    """Combine N binary decodes [N,B,2,H,W] into logits [B,N+1,H,W] over background and classes.
+
+    A class's logit is its foreground's lead over its background, the background's is 0, so background wins where no
+    class leads. For N = 1 the softmax over the result equals the binary one.
+    """
+    lead = binary_logits[:, :, 1] - binary_logits[:, :, 0]
+    return torch.cat([torch.zeros_like(lead[:1]), lead]).transpose(0, 1)

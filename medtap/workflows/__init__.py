@@ -1,0 +1,22 @@
+"""The jobs that the command line, bundles and notebooks share, and the pieces that MONAI engines are configured of."""
+
+from medtap.workflows.adapt import adapt, gather_support
+from medtap.workflows.evaluate import evaluate
+from medtap.workflows.predict import Outcome, predict
+from medtap.workflows.stream import CaseStream, Failure, case_items
+from medtap.workflows.transforms import LoadLabelsd, SaveMaskd, evaluation_transforms, to_labels
+
+__all__ = [
+    "CaseStream",
+    "Failure",
+    "LoadLabelsd",
+    "Outcome",
+    "SaveMaskd",
+    "adapt",
+    "case_items",
+    "evaluate",
+    "evaluation_transforms",
+    "gather_support",
+    "predict",
+    "to_labels",
+]

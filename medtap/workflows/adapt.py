@@ -1,0 +1,87 @@
+"""From annotated images to an adapted network in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medtap.adaptation import TapOptions, take_a_peek
+from medtap.adapted import TENSORS, AdaptedSegmenter
+from medtap.adapters import Adapter, Lora
+from medtap.datasets import find_cases
+from medtap.episodes import draw_support
+from medtap.inference import choose_device
+from medtap.networks.zoo import load_network, weights_sha256
+from medtap.outputs import RunFolder, atomic_write
+from medtap.record import MANIFEST
+from medtap.report import contact_sheet
+from medtap.support import SupportSet
+
+CONTACT_SHEET = "support.png"
+
+
+def gather_support(
+    images: str | Path,
+    masks: str | Path | None,
+    *,
+    shots: int,
+    seed: int,
+    size: int,
+    layout: str | None = None,
+    axis: str = "axial",
+    mask_threshold: float | None = None,
+    classes: Sequence[str] | None = None,
+) -> SupportSet:
+    """Find annotated cases and draw a support set from them; see ``find_cases`` and ``draw_support``."""
+    cases = find_cases(images, masks, layout=layout)
+    return draw_support(
+        cases, shots=shots, seed=seed, size=size, axis=axis, mask_threshold=mask_threshold, classes=classes
+    )
+
+
+def adapt(
+    images: str | Path,
+    masks: str | Path | None,
+    out: str | Path,
+    *,
+    network: str = "medtap-atto",
+    adapter: Adapter | None = None,
+    options: TapOptions | None = None,
+    shots: int = 5,
+    device: str = "auto",
+    overwrite: bool = False,
+    **support: Any,
+) -> AdaptedSegmenter:
+    """Adapt a network to a support set and write ``adapter.safetensors``, ``manifest.json`` and ``support.png``.
+
+    Args:
+        images: folder, file or CSV of annotated images.
+        masks: folder or file of their masks; None where a CSV names them.
+        out: the folder to write.
+        network: a name of the zoo, or a folder.
+        adapter: what is trained.
+        options: how it is trained; its seed draws the support set too.
+        shots: K.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        overwrite: whether an earlier run in ``out`` may be replaced.
+        support: ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes them.
+
+    Raises:
+        MedtapError: an input, option or output is refused; nothing is written then.
+    """
+    adapter, options, on = adapter or Lora(), options or TapOptions(), choose_device(device)
+    base = load_network(network)
+    request = {"adapter": [adapter.name, vars(adapter)], "tap": vars(options), "shots": shots, "support": support}
+    inputs = [Path(folder) for folder in (images, masks) if folder is not None]
+    request |= {"base_sha256": weights_sha256(base), "inputs": inputs}
+    drawn = gather_support(images, masks, shots=shots, seed=options.seed, size=base.size, **support)
+    with RunFolder(out, inputs=inputs, options=request, overwrite=overwrite) as run:
+        adapted = take_a_peek(base, drawn, adapter, options, on)
+        sheet = contact_sheet(drawn.images, drawn.masks, drawn.classes)
+        with atomic_write(run.file(CONTACT_SHEET)) as partial:
+            sheet.save(partial, format="PNG")
+        for name in (TENSORS, MANIFEST):
+            run.file(name)
+        adapted.save(run.path)
+    return adapted

@@ -1,0 +1,149 @@
+"""From an adapted network and a folder of images to masks in the inputs' own formats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from monai.transforms import Compose
+
+from medtap.adapted import AdaptedSegmenter, load_adapted
+from medtap.data import image_transforms
+from medtap.datasets import Case, CaseList, find_cases
+from medtap.episodes import sha256_of
+from medtap.errors import InputError
+from medtap.inference import PlaneInferer, choose_device
+from medtap.outputs import RunFolder, write_csv
+from medtap.record import AdaptationRecord
+from medtap.workflows.stream import CaseStream, Failure, Item, case_items
+from medtap.workflows.transforms import SaveMaskd, mask_name, to_labels
+
+FAILED, SKIPPED = "failed.csv", "skipped.csv"
+Progress = Callable[[Iterable[Item], int], Iterable[Item]]
+"""Wraps an iterable of so many items to show how far it is."""
+
+
+@dataclass
+class Outcome:
+    """What a run over cases came to.
+
+    Attributes:
+        done: names of the cases that went through.
+        failures: the cases that did not.
+        skipped: files that are no image, each with a reason.
+        warnings: what a user should know.
+        seconds: from the first case's reading to the last one's writing.
+    """
+
+    done: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every case went through, 3 when some failed."""
+        return 3 if self.failures else 0
+
+    def write(self, run: RunFolder) -> None:
+        """Write ``failed.csv`` and ``skipped.csv`` where there is something to list, and note the rest."""
+        if self.failures:
+            rows = [{"case": failure.case, "file": failure.file, "reason": failure.reason} for failure in self.failures]
+            write_csv(run.file(FAILED), rows, ("case", "file", "reason"))
+        if self.skipped:
+            rows = [{"file": file, "reason": reason} for file, reason in self.skipped]
+            write_csv(run.file(SKIPPED), rows, ("file", "reason"))
+        run.note(warnings=self.warnings, seconds=round(self.seconds, 3), done=len(self.done))
+
+
+def all_items(items: Iterable[Item], count: int) -> Iterable[Item]:  # noqa: ARG001
+    """Progress that shows nothing."""
+    return items
+
+
+def segment_cases(
+    adapted: AdaptedSegmenter, stream: CaseStream, inferer: PlaneInferer, preprocessing: Compose, device: torch.device
+) -> Iterator[Item]:
+    """Segment the cases of a stream: each item with ``pred``, labels on its image's stored grid."""
+    back = to_labels(preprocessing)
+    for item in stream:
+        segmented = stream.attempt(item, lambda item=item: back(_with_logits(item, adapted, inferer, device)))
+        if segmented is not None:
+            yield segmented
+
+
+def _with_logits(item: Item, adapted: AdaptedSegmenter, inferer: PlaneInferer, device: torch.device) -> Item:
+    images = item["image"].as_tensor().unsqueeze(0).to(device)
+    return {**item, "pred": inferer(images, adapted)[0]}
+
+
+def predict(
+    adapter: str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    layout: str | None = None,
+    device: str = "auto",
+    batch_size: int = 8,
+    overwrite: bool = False,
+    progress: Progress = all_items,
+) -> Outcome:
+    """Segment a folder of images and write a mask for each, at the same relative path.
+
+    Args:
+        adapter: the folder that ``adapt`` wrote.
+        images: a folder (read recursively), a file or a CSV.
+        out: the folder to write.
+        layout: how the folder is laid out, where that is not plain.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        batch_size: planes at once.
+        overwrite: whether an earlier run in ``out`` may be replaced.
+        progress: shows how far the run is.
+
+    Raises:
+        MedtapError: an input, option or output is refused before any work.
+    """
+    on = choose_device(device)
+    adapted = load_adapted(adapter).to(on)
+    record = record_of(adapted)
+    cases = find_cases(images, layout=layout)
+    items = case_items(cases, images)
+    outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *_seen_warnings(cases, record)])
+    options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout}
+    preprocessing = image_transforms(record.axis)
+    with RunFolder(out, inputs=[Path(images)], options=options, overwrite=overwrite) as run:
+        save, start = SaveMaskd("pred", run, len(record.classes)), time.perf_counter()
+        todo = [item for item in items if not run.has(mask_name(item["name"], item["image"]))]
+        stream = CaseStream(todo, preprocessing, outcome.failures)
+        inferer = PlaneInferer(record.size, batch_size)
+        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on), len(todo)):
+            save(item)
+            outcome.done.append(item["name"])
+        outcome.seconds = time.perf_counter() - start
+        outcome.write(run)
+    return outcome
+
+
+def record_of(adapted: AdaptedSegmenter) -> AdaptationRecord:
+    """The record of an adapted network.
+
+    Raises:
+        InputError: it has none, because it was filled from a bare state dict.
+    """
+    if adapted.record is None:
+        raise InputError("the adapted network has no record", remedy="load it with medtap.load_adapted")
+    return adapted.record
+
+
+def in_support(case: Case, record: AdaptationRecord) -> bool:
+    """Whether a case's image (of a volume, any plane) is in the support set, by the hash of its file."""
+    return sha256_of(case.image) in {source["image_sha256"] for source in record.support}
+
+
+def _seen_warnings(cases: CaseList, record: AdaptationRecord) -> list[str]:
+    seen = sum(in_support(case, record) for case in cases.cases)
+    return [f"{seen} of the images are in the support set"] if seen else []
