@@ -55,6 +55,7 @@ class TapOptions:
             for text, right in (
                 (f"passes of at least 0, not {self.passes}", self.passes >= 0),
                 (f"a learning rate above 0, not {self.learning_rate}", self.learning_rate > 0),
+                (f"a weight decay of at least 0, not {self.weight_decay}", self.weight_decay >= 0),
                 (f"a schedule of {' or '.join(SCHEDULES)}, not {self.schedule!r}", self.schedule in SCHEDULES),
                 (f"drawn of at least 1, not {self.drawn}", self.drawn >= 1),
                 (f"views of at least 0, not {self.views}", self.views >= 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,16 +50,16 @@ class AdaptedSegmenter(nn.Module):
         self._kept = len(memory)
         for index, kept in enumerate(memory):
             self.register_buffer(f"memory_{index}", kept)
+        self.eval()
 
     @classmethod
     def blank(cls, network: FewShotSegmenter, classes: tuple[str, ...]) -> AdaptedSegmenter:
-        """One of a network without a support set, for ``load_state_dict`` to fill."""
-        shared = share_weights(network).eval().requires_grad_(False)
-        side = shared.size // 4
+        """One of a network without a support set, for ``load_state_dict`` to fill; it has weights of its own."""
+        own = copy.deepcopy(network).eval().requires_grad_(False)
+        nothing = next(own.parameters()).new_zeros(1, 3, own.size, own.size)
         with torch.no_grad():
-            features = shared.encode(torch.zeros(1, 3, side, side))
-            memory = remember_classes(shared, features, torch.zeros(1, side, side), len(classes))
-        return cls(shared, memory, tuple(classes))
+            memory = remember_classes(own, own.encode(nothing), nothing[:, 0], len(classes))
+        return cls(own, memory, tuple(classes))
 
     @property
     def memory(self) -> Memory:
@@ -77,7 +78,7 @@ class AdaptedSegmenter(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for index, kept in enumerate(self.memory):
             loaded = state_dict.get(f"{prefix}memory_{index}")
-            if loaded is not None and loaded.ndim == kept.ndim:
+            if loaded is not None and loaded.ndim == kept.ndim and len(loaded) == len(self.classes):
                 setattr(self, f"memory_{index}", kept.new_empty(loaded.shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -100,7 +101,6 @@ class AdaptedSegmenter(nn.Module):
         tensors |= {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
         content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / TENSORS) as partial:
             partial.write_bytes(content)
         record = replace(self.record, adapter_sha256=hashlib.sha256(content).hexdigest())
@@ -129,7 +129,8 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     values = {name.removeprefix(_ADAPTER): value for name, value in tensors.items() if name.startswith(_ADAPTER)}
     attached.load_state_dict(values)
     attached.merge()
-    memory = tuple(tensors[f"{_MEMORY}{index}"] for index in range(len(tensors) - len(values)))
+    # views of the file's bytes are not aligned as new tensors are, and sums over them would differ in the last bit
+    memory = tuple(tensors[f"{_MEMORY}{index}"].clone() for index in range(len(tensors) - len(values)))
     return AdaptedSegmenter(shared, memory, record.classes, values, record)
 
 

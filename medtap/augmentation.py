@@ -11,14 +11,15 @@ from torch import Generator, Tensor
 _VIEW = ("image", "mask")
 
 
-def view_transform(*, flip: bool) -> Compose:
-    """The random change that makes a view of an image [3,S,S] in [0,1] and its labels [1,S,S]."""
+def view_transform(size: int, *, flip: bool) -> Compose:
+    """The random change that makes a view of an image [3,S,S] in [0,1] and its labels [1,S,S], S the size."""
+    reach = 3 / 64 * size
     steps: list[Callable] = [
         RandAffined(
             _VIEW,
             prob=1.0,
             rotate_range=0.26,
-            translate_range=(12, 12),
+            translate_range=(reach, reach),
             scale_range=(0.15, 0.15),
             mode=("bilinear", "nearest"),
             padding_mode="border",
@@ -41,9 +42,9 @@ def augmented_views(images: Tensor, masks: Tensor, generator: Generator, *, flip
     Returns:
         Images and masks of the same shapes.
     """
-    change = view_transform(flip=flip)
+    change = view_transform(images.shape[-1], flip=flip)
     change.set_random_state(seed=int(torch.randint(2**31 - 1, (1,), generator=generator)))
     views = [change({"image": image, "mask": mask[None].float()}) for image, mask in zip(images, masks, strict=True)]
-    seen = torch.stack([torch.as_tensor(view["image"]) for view in views]).clamp(0, 1)
-    moved = torch.stack([torch.as_tensor(view["mask"])[0] for view in views]).round().to(masks.dtype)
-    return seen.to(images), moved.to(masks.device)
+    seen = torch.stack([view["image"].as_tensor() for view in views]).clamp(0, 1)
+    moved = torch.stack([view["mask"].as_tensor()[0] for view in views]).round()
+    return seen.to(images), moved.to(masks)

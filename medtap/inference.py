@@ -30,10 +30,13 @@ def choose_device(name: str = "auto") -> torch.device:
     present = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if present else "cpu")
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise OptionError(f"no device is called {name!r}", expected="auto, cpu or cuda")
-    if name.startswith("cuda") and not present:
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or not (index.isdecimal() or name == kind):
+        raise OptionError(f"no device is called {name!r}", expected="auto, cpu or cuda, or one with an index: cuda:1")
+    if kind == "cuda" and not present:
         raise OptionError("CUDA was asked for and is absent", remedy="use --device auto or --device cpu")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise OptionError(f"there is no device {name!r}", expected=f"one of {torch.cuda.device_count()}, from cuda:0")
     return torch.device(name)
 
 
@@ -42,7 +45,7 @@ class PlaneInferer(Inferer):
 
     Args:
         size: side in pixels of the network's input; planes are stretched to this square.
-        batch_size: planes at once; halved, with a warning, when the GPU's memory does not hold them.
+        batch_size: planes at once; halved for good, with a warning, when the GPU's memory does not hold them.
         precision: ``float32``, ``bfloat16``, or ``auto``: bfloat16 on GPUs that have it, float32 on CPUs.
     """
 
@@ -62,17 +65,25 @@ class PlaneInferer(Inferer):
 
         Raises:
             AdaptationError: the GPU's memory does not hold a single plane.
+            OptionError: the input has another shape.
         """
+        if inputs.ndim not in (4, 5) or inputs.shape[1] not in (1, 3):
+            raise OptionError(
+                "an input of this shape cannot be segmented",
+                expected="[B,C,H,W] or [B,C,H,W,D], C one or three",
+                found=str(list(inputs.shape)),
+            )
         if inputs.ndim == 4:
             return self._planes(inputs, lambda images: network(images, *args, **kwargs)).float()
         volumes = [self._volume(volume, lambda images: network(images, *args, **kwargs)) for volume in inputs]
-        return torch.stack(volumes)
+        return torch.stack(volumes) if len(volumes) > 1 else volumes[0].unsqueeze(0)
 
     def _volume(self, volume: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         """One volume [C,H,W,D] into logits [N+1,H,W,D], without a second copy of either."""
         logits: Tensor | None = None
-        for start in range(0, volume.shape[-1], self.batch_size):
-            part = slice(start, start + self.batch_size)
+        at_once = self.batch_size
+        for start in range(0, volume.shape[-1], at_once):
+            part = slice(start, start + at_once)
             found = self._planes(volume[..., part].movedim(-1, 0), network).movedim(0, -1)
             if logits is None:
                 logits = found.new_empty((*found.shape[:-1], volume.shape[-1]), dtype=torch.float16)
@@ -83,19 +94,18 @@ class PlaneInferer(Inferer):
 
     def _planes(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         """Planes [P,C,H,W] into logits [P,N+1,H,W], in batches that fit into memory."""
-        batch = self.batch_size
         while True:
             try:
                 with torch.no_grad(), self._autocast(planes.device):
-                    return torch.cat([self._batch(part, network) for part in planes.split(batch)])
+                    return torch.cat([self._batch(part, network) for part in planes.split(self.batch_size)])
             except torch.OutOfMemoryError as error:
-                batch //= 2
-                if batch == 0:
+                if self.batch_size == 1:
                     raise AdaptationError(
                         "the GPU's memory does not hold one image", remedy="use --device cpu or a smaller size"
                     ) from error
-                torch.cuda.empty_cache()
-                warnings.warn(f"out of GPU memory: segmenting {batch} planes at once", stacklevel=2)
+                self.batch_size //= 2
+                warnings.warn(f"out of GPU memory: segmenting {self.batch_size} planes at once", stacklevel=2)
+            torch.cuda.empty_cache()
 
     def _batch(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         images = resize_images(planes.as_subclass(Tensor).float(), self.size)

@@ -1,9 +1,10 @@
-"""The C library's allocator, told to keep what it has."""
+"""The process's memory: the C library's allocator told to keep what it has, and the most that was ever held."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import resource
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -25,3 +26,9 @@ def keep_large_buffers() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 30) and mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1))
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held, in MB of 2^20 bytes."""
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(held / (1024 if sys.platform != "darwin" else 1024**2), 1)

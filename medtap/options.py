@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,9 +17,14 @@ def fill(cls: type[T], values: Mapping[str, Any], file: str | Path | None = None
     """Make an option class from a mapping.
 
     Raises:
-        OptionError: a key is unknown (the nearest known one is named) or the class refuses a value.
+        OptionError: a key is unknown (the nearest known one is named) or missing, or the class refuses a value.
     """
-    refuse_unknown(values, [field.name for field in fields(cls)], file)  # type: ignore[arg-type]
+    known = fields(cls)  # type: ignore[arg-type]
+    refuse_unknown(values, [field.name for field in known], file)
+    needed = [field.name for field in known if field.default is MISSING and field.default_factory is MISSING]
+    missing = [name for name in needed if name not in values]
+    if missing:
+        raise OptionError(f"missing option {', '.join(map(repr, missing))}", file=file)
     return cls(**values)
 
 

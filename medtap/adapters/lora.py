@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -36,10 +37,17 @@ class Lora(Adapter):
     name = "lora"
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise OptionError("the rank of LoRA is too low", expected="1 or more", found=str(self.rank))
-        if not 0 <= self.dropout < 1:
-            raise OptionError("the dropout of LoRA is no share", expected="0 <= dropout < 1", found=str(self.dropout))
+        wrong = [
+            text
+            for text, right in (
+                (f"a rank of at least 1, not {self.rank}", self.rank >= 1),
+                (f"an alpha above 0, not {self.alpha}", self.alpha is None or self.alpha > 0),
+                (f"a dropout in [0, 1), not {self.dropout}", 0 <= self.dropout < 1),
+            )
+            if not right
+        ]
+        if wrong:
+            raise OptionError("LoRA cannot have these numbers", expected="; ".join(wrong))
 
     def attach(self, encoder: nn.Module) -> AttachedLora:
         """Attach in place to the encoder's target layers."""
@@ -54,9 +62,9 @@ class AttachedLora(AttachedAdapter):
         self._frozen = {name: parameter.requires_grad for name, parameter in encoder.named_parameters()}
         config = LoraConfig(
             r=lora.rank,
-            lora_alpha=lora.alpha or lora.rank,  # type: ignore[arg-type]
+            lora_alpha=lora.rank if lora.alpha is None else lora.alpha,  # type: ignore[arg-type]
             lora_dropout=lora.dropout,
-            target_modules=choose_targets(encoder, lora.targets),
+            target_modules=_exactly(choose_targets(encoder, lora.targets)),
             bias="none",
         )
         self._tuner = LoraModel(encoder, config, _PEFT_NAME)
@@ -111,3 +119,8 @@ class AttachedLora(AttachedAdapter):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state[name])
+
+
+def _exactly(names: list[str]) -> str:
+    """A pattern of these names alone; a list of names would match every layer whose name ends in one."""
+    return "|".join(re.escape(name) for name in names)

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 from monai.config import PathLike
 from monai.data.meta_tensor import MetaTensor
-from monai.utils import MetaKeys, SpaceKeys
+from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys
 
 from medtap.errors import InputError
 
@@ -110,12 +110,12 @@ def scan_tensor(scan: Scan) -> MetaTensor:
 
 
 def scan_of(image: MetaTensor) -> Scan:
-    """The inverse of `scan_tensor`, for an image [1 or 3, H, W] or volume [1, X, Y, Z] that is still as it was stored."""
+    """The inverse of `scan_tensor`: an image [1 or 3, H, W] or volume [1, X, Y, Z] that is still as it was stored."""
     pixels = np.asarray(image.as_tensor().cpu())
     spacing = tuple(float(step) for step in image.meta[SPACING])
     known = spacing if np.isfinite(spacing).all() else None
     geometry = Geometry(np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE]), tuple(image.shape[1:]), known)
-    path = Path(image.meta.get(MetaKeys.FILENAME, ""))
+    path = Path(image.meta.get(ImageMetaKey.FILENAME_OR_OBJ, ""))
     return Scan(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1), geometry, path)
 
 

@@ -156,6 +156,13 @@ class MetaTrainer:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self._forget_after(self.step)
+
+    def _forget_after(self, step: int) -> None:
+        """Drop log entries of steps that were logged but not saved: they are taken again."""
+        path = self.folder / "log.jsonl"
+        entries = path.read_text().splitlines() if path.exists() else []
+        path.write_text("".join(entry + "\n" for entry in entries if json.loads(entry)["step"] <= step))
 
 
 def schedule(step: int, steps: int, warmup: int = 100) -> float:
@@ -175,6 +182,7 @@ def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, object]]
 def episode_iou(network: FewShotSegmenter, stream: TaskStream) -> float:
     """Mean IoU over every picture of a stream, each segmented by all others of its task."""
     scores = []
+    mode = network.training
     network.eval()
     with torch.no_grad():
         for step in range(len(stream)):
@@ -183,5 +191,5 @@ def episode_iou(network: FewShotSegmenter, stream: TaskStream) -> float:
             found, truth = logits.argmax(1).bool(), masks.flatten(0, 1).bool()
             union = (found | truth).sum((1, 2)).clamp_min(1)
             scores.append(((found & truth).sum((1, 2)) / union).mean())
-    network.train()
+    network.train(mode)
     return float(torch.stack(scores).mean())

@@ -41,11 +41,11 @@ class NaturalEpisodes:
         Args:
             folder: holds ``images`` and ``masks``.
             side: the short side in pixels to keep them at.
-            every: each so-manieth photograph in sorted order is held out for validation; 0 holds out none.
+            every: every so many photographs in sorted order, one is held out for validation; 0 holds out none.
             held_out: read those that are held out, instead of the others.
 
         Raises:
-            InputError: there is no pair in the folder.
+            InputError: there is no photograph, one has no mask, or no class is seen often enough to draw tasks of.
         """
         photographs = enumerate(sorted((folder / "images").glob("*.jpg")))
         paths = [path for index, path in photographs if (every > 0 and index % every == 0) == held_out]
@@ -55,20 +55,25 @@ class NaturalEpisodes:
                 file=folder,
                 expected="images/*.jpg with masks/*.png of the same stem",
                 found="none",
-                remedy="name the folder by `data.natural` in the configuration, or set its share of tasks to 0",
+                remedy="name the folder by `natural.folder` in the configuration, or set `natural.share` to 0",
             )
         pairs = [_read_pair(path, folder / "masks" / f"{path.stem}.png", side) for path in paths]
         images, masks = zip(*pairs, strict=True)
-        return cls(images, masks, _members(masks))
+        members = _members(masks)
+        if not members and not held_out:
+            raise InputError("no class is seen in at least six photographs", file=folder / "masks")
+        return cls(images, masks, members)
 
     def task(self, n: int, size: int, generator: Generator) -> Task:
         """Draw n crops [n,3,S,S] in [0,1] that show one class, with their masks [n,S,S]."""
-        label = list(self.members)[pick(0, len(self.members) - 1, generator)]
+        enough = [label for label, where in self.members.items() if len(where) >= n]
+        label = enough[pick(0, len(enough) - 1, generator)]
         members = self.members[label]
         if pick(0, 3, generator) == 0:
             chosen = [members[pick(0, len(members) - 1, generator)]] * n
         else:
-            chosen = [members[index] for index in torch.randperm(len(members), generator=generator)[:n]]
+            order = torch.randperm(len(members), generator=generator)
+            chosen = [members[order[turn % len(order)]] for turn in range(n)]
         crops = [self._crop(index, label, size, generator) for index in chosen]
         images, masks = (torch.stack(part) for part in zip(*crops, strict=True))
         return _recolour(images, generator), masks
@@ -90,6 +95,8 @@ class NaturalEpisodes:
 
 
 def _read_pair(image: Path, mask: Path, side: int) -> tuple[Tensor, Tensor]:
+    if not mask.is_file():
+        raise InputError("a photograph without a mask", file=image, expected=str(mask))
     photograph = Image.open(image).convert("RGB")
     scale = side / min(photograph.size)
     extent = (round(photograph.width * scale), round(photograph.height * scale))

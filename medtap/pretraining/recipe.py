@@ -32,7 +32,7 @@ class NaturalOptions:
         folder: holds ``images`` and ``masks``; relative to where the command runs.
         share: of tasks drawn from them; 0 needs no folder.
         side: short side in pixels at which they are kept.
-        hold_out_every: each so-manieth photograph is kept for validation; 0 keeps none.
+        hold_out_every: every so many photographs, one is kept for validation; 0 keeps none.
     """
 
     folder: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from medtap.data import SPACING
 from medtap.datasets import CaseList, find_cases
 from medtap.errors import InputError
 from medtap.inference import PlaneInferer, choose_device
+from medtap.memory import peak_memory_mb
 from medtap.metrics import CASE_SCORES, CaseScores, score_case, summarise
 from medtap.outputs import RunFolder, write_csv, write_json
 from medtap.record import AdaptationRecord
@@ -90,7 +90,7 @@ def without_support(cases: CaseList, record: AdaptationRecord) -> tuple[CaseList
 def score_item(item: Item, classes: Sequence[str]) -> CaseScores:
     """Score an item's ``pred`` [1,...] against its ``label`` [1,...], in mm where the image's spacing is known."""
     found, truth = (np.asarray(item[key].cpu())[0].astype(np.uint8) for key in ("pred", "label"))
-    spacing = np.asarray(item["label"].meta[SPACING])
+    spacing = [float(step) for step in item["label"].meta[SPACING]]
     return score_case(found, truth, classes, spacing if np.isfinite(spacing).all() else None)
 
 
@@ -125,19 +125,15 @@ def write_scores(
     return metrics
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB (2^20 bytes)."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-
-
 def score_table(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Rows of (class, Dice, IoU, surface Dice, 95 % Hausdorff, mIoU) for people to read, the mean of all first."""
     keys = (*CASE_SCORES, "miou")
     rows = {"all": metrics} | (metrics["per_class"] if len(metrics["per_class"]) > 1 else {})
-    return [(name, *(_shown(scores[key]) for key in keys)) for name, scores in rows.items()]
+    return [(name, *(shown_score(scores[key]) for key in keys)) for name, scores in rows.items()]
 
 
-def _shown(score: Mapping[str, Any]) -> str:
+def shown_score(score: Mapping[str, Any]) -> str:
+    """A score for people to read: its mean and, where there is one, its interval."""
     if score["mean"] is None:
         return "-"
     interval = "" if score["ci95"] is None else " ({:.3f} to {:.3f})".format(*score["ci95"])

@@ -70,15 +70,15 @@ def segment_cases(
 ) -> Iterator[Item]:
     """Segment the cases of a stream: each item with ``pred``, labels on its image's stored grid."""
     back = to_labels(preprocessing)
+
+    def segment(item: Item) -> Item:
+        images = item["image"].as_tensor().unsqueeze(0).to(device)
+        return back({**item, "pred": inferer(images, adapted)[0]})
+
     for item in stream:
-        segmented = stream.attempt(item, lambda item=item: back(_with_logits(item, adapted, inferer, device)))
+        segmented = stream.attempt(segment, item)
         if segmented is not None:
             yield segmented
-
-
-def _with_logits(item: Item, adapted: AdaptedSegmenter, inferer: PlaneInferer, device: torch.device) -> Item:
-    images = item["image"].as_tensor().unsqueeze(0).to(device)
-    return {**item, "pred": inferer(images, adapted)[0]}
 
 
 def predict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,19 +61,20 @@ class CaseStream(IterableDataset):
     def __init__(
         self, data: Sequence[Item], transform: Callable[[Item], Item], failures: list[Failure] | None = None
     ) -> None:
-        super().__init__(data, transform)
+        super().__init__(data)
+        self.load = transform
         self.failures = [] if failures is None else failures
 
     def __iter__(self) -> Iterator[Item]:
         for item in self.data:
-            loaded = self.attempt(item, lambda item=item: self.transform(dict(item)))
+            loaded = self.attempt(self.load, dict(item))
             if loaded is not None:
                 yield loaded
 
-    def attempt(self, item: Mapping[str, Any], work: Callable[[], Item]) -> Item | None:
+    def attempt(self, work: Callable[[Item], Item], item: Item) -> Item | None:
         """Do something with a case; its result, or None when it failed and was recorded."""
         try:
-            return work()
+            return work(item)
         except Exception as error:
             cause = medtap_cause(error)
             if cause is None:

@@ -56,7 +56,7 @@ class SaveMaskd(MapTransform):
         super().__init__(keys)
         self.run, self.classes, self.image_key = run, classes, image_key
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Hashable, Any]:
         """``data``, once its masks are written."""
         for key in self.key_iterator(dict(data)):
             labels = np.asarray(torch.as_tensor(data[key])[0].cpu()).astype(np.uint8)

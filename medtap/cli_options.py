@@ -1,0 +1,35 @@
+"""The options that commands share, each with its one line of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SupportImages = Annotated[Path, typer.Option(help="Annotated images: a folder, a file, or a CSV with image,mask.")]
+SupportMasks = Annotated[Path | None, typer.Option(help="Their masks: a folder or a file; not needed with a CSV.")]
+Images = Annotated[Path, typer.Option(help="Images to segment: a folder (read recursively), a file, or a CSV.")]
+Masks = Annotated[Path | None, typer.Option(help="The images' masks: a folder or a file; not needed with a CSV.")]
+AdapterFolder = Annotated[Path, typer.Option("--adapter", help="The folder that `medtap adapt --out` wrote.")]
+Out = Annotated[Path, typer.Option(help="The folder to write; it must be new, empty, or half of the same run.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote into --out.")]
+Layout = Annotated[
+    str | None, typer.Option(help="How the data is laid out: folder, isic2017, isic2018, chest_xray, decathlon.")
+]
+MaskThreshold = Annotated[
+    float | None, typer.Option(help="Masks are grey and foreground is what lies above this value, such as 127.")
+]
+Axis = Annotated[str, typer.Option(help="The planes of volumes: axial, coronal or sagittal.")]
+Classes = Annotated[str | None, typer.Option(help="Names of the labels 1, 2, ..., separated by commas.")]
+Network = Annotated[str, typer.Option(help="The pretrained network: a name of `medtap info networks`, or a folder.")]
+Method = Annotated[str, typer.Option(help="What is trained: a name of `medtap info methods`.")]
+Rank = Annotated[int | None, typer.Option(help="Rank of the adapter; the method's own when not given.")]
+Passes = Annotated[int, typer.Option(help="How often every support image is a pseudo-query; 0 does not adapt.")]
+LearningRate = Annotated[float, typer.Option(help="AdamW's learning rate.")]
+Schedule = Annotated[str, typer.Option(help="per_pass: one step a pass; per_support: one step an image (the paper's).")]
+Augment = Annotated[bool, typer.Option("--augment", help="Train on random views of the support images.")]
+Shots = Annotated[int, typer.Option(help="How many annotated images to learn from.")]
+Seed = Annotated[int, typer.Option(help="Draws the support set and the adapter's initial values.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+BatchSize = Annotated[int, typer.Option(help="Images or planes segmented at once.")]

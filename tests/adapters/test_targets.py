@@ -1,0 +1,62 @@
+"""Which layers an adapter changes."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from medtap.adapters.targets import choose_targets, is_pointwise
+from medtap.errors import OptionError
+from tests.tiny import tiny_encoder
+
+
+class Block(nn.Module):
+    """Attention by its parts' names, a 1x1 convolution, and what must not be touched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q_proj, self.v_proj, self.fc = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 8)
+        self.mix, self.depthwise = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1, groups=4)
+        self.spatial, self.norm = nn.Conv2d(4, 4, 3), nn.LayerNorm(4)
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        ("auto", ["q_proj", "v_proj"]),
+        ("attention", ["q_proj", "v_proj"]),
+        ("pointwise", ["q_proj", "v_proj", "fc", "mix"]),
+    ],
+)
+def test_layers_of_a_choice(targets: str, names: list[str]) -> None:
+    assert choose_targets(Block(), targets) == names
+
+
+def test_auto_takes_pointwise_layers_where_there_is_no_attention() -> None:
+    names = choose_targets(tiny_encoder(), "auto")
+    assert len(names) == 8
+    assert all(name.endswith(("pwconv1", "pwconv2")) for name in names)
+
+
+def test_a_name_that_only_holds_an_attention_word_is_none() -> None:
+    assert choose_targets(nn.ModuleDict({"keyhole": nn.Linear(2, 2), "value": nn.Linear(2, 2)}), "auto") == ["value"]
+
+
+def test_is_pointwise() -> None:
+    assert is_pointwise(nn.Linear(2, 3))
+    assert is_pointwise(nn.Conv2d(2, 3, 1, stride=2))
+    assert not is_pointwise(nn.Conv2d(2, 3, (1, 3)))
+    assert not is_pointwise(nn.Conv2d(2, 2, 1, groups=2))
+    assert not is_pointwise(nn.Embedding(2, 3))
+
+
+def test_unknown_choice_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"no targets are called 'atention'; expected one of auto, attention"):
+        choose_targets(Block(), "atention")
+
+
+def test_choice_without_a_layer_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"'attention' match no layer of the encoder; found pwconv1, pwconv2"):
+        choose_targets(tiny_encoder(), "attention")
+    with pytest.raises(OptionError, match="found no Linear layer or 1x1 convolution"):
+        choose_targets(nn.Conv2d(3, 4, 3), "auto")

@@ -1,0 +1,245 @@
+"""The loop of Take a Peek."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from medtap.adaptation import TapOptions, pseudo_queries, pseudo_query_loss, take_a_peek
+from medtap.adapted import AdaptedSegmenter
+from medtap.adapters import AttachedAdapter, Lora
+from medtap.errors import AdaptationError, OptionError
+from medtap.losses import support_loss
+from medtap.networks.classes import recall_classes, remember_classes
+from medtap.networks.segmenter import FewShotSegmenter
+from medtap.networks.shots import leave_one_out
+from tests.plain_tap import plain_take_a_peek
+from tests.tiny import random_images, support_set, tiny_network
+
+LORA = Lora(rank=4, dropout=0.0)
+PAPER = TapOptions(passes=3, schedule="per_support", learning_rate=1e-2, views=0)
+
+
+def unadapted(network: FewShotSegmenter, shots: int = 3, classes: int = 1) -> Tensor:
+    support, query = support_set(shots, classes), random_images(2, seed=9)
+    memory = remember_classes(network, network.encode(support.images), support.masks, classes)
+    return recall_classes(network, network.encode(query), memory, query.shape[-2:])
+
+
+def adapted_logits(adapted: AdaptedSegmenter) -> Tensor:
+    with torch.no_grad():
+        return adapted(random_images(2, seed=9))
+
+
+@pytest.mark.parametrize("shots", [1, 2, 5])
+def test_loop_equals_the_paper_s_algorithm_stated_plainly(shots: int) -> None:
+    network, support, query = tiny_network(), support_set(shots), random_images(2, seed=9)
+    adapted = take_a_peek(network, support, LORA, PAPER)
+    plain = plain_take_a_peek(network, support.images, support.masks, rank=4, passes=3, rate=1e-2, seed=0)
+    with torch.no_grad():
+        shown = support.images.expand(2, -1, -1, -1, -1), support.masks.expand(2, -1, -1, -1).float()
+        expected = plain(query, *shown)
+    logits = adapted_logits(adapted)
+    moved = (logits - unadapted(network, shots)).abs().max()
+    assert moved > 0.01
+    torch.testing.assert_close(logits[:, 1] - logits[:, 0], expected[:, 1] - expected[:, 0], atol=1e-4, rtol=0)
+
+
+def test_a_pass_at_once_is_the_mean_of_separate_pseudo_queries() -> None:
+    network, support = tiny_network(), support_set(4, 2)
+    options = TapOptions(passes=1)
+    (step,) = pseudo_queries(support.images, support.masks, options, Generator())
+    at_once = pseudo_query_loss(network, step, 2)
+    alone = []
+    for query in range(4):
+        others = [shot for shot in range(4) if shot != query]
+        memory = remember_classes(network, network.encode(support.images[others]), support.masks[others], 2)
+        logits = recall_classes(network, network.encode(support.images[[query]]), memory, support.masks.shape[-2:])
+        alone.append(support_loss(logits, support.masks[[query]]))
+    torch.testing.assert_close(at_once, torch.stack(alone).mean(), atol=1e-6, rtol=1e-5)
+
+
+def test_schedules_take_their_number_of_steps() -> None:
+    network, support = tiny_network(), support_set(4)
+    per_pass = take_a_peek(network, support, LORA, TapOptions(passes=3))
+    per_support = take_a_peek(network, support, LORA, TapOptions(passes=3, schedule="per_support"))
+    assert len(per_pass.record.losses) == 3
+    assert len(per_support.record.losses) == 12
+
+
+def test_paper_s_schedule_keeps_a_fixed_order() -> None:
+    support = support_set(3)
+    steps = list(pseudo_queries(support.images, support.masks, replace(PAPER, passes=2), Generator()))
+    assert [step.queries.tolist() for step in steps] == [[0], [1], [2]] * 2
+    assert [step.shots.tolist() for step in steps] == [[[1, 2]], [[0, 2]], [[0, 1]]] * 2
+    assert all(step.images is support.images for step in steps)
+
+
+def test_supports_are_drawn_anew_in_every_pass() -> None:
+    support, options = support_set(8), TapOptions(passes=3, drawn=2)
+    steps = list(pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0)))
+    assert all(step.queries.tolist() == list(range(8)) and step.shots.shape == (8, 2) for step in steps)
+    assert not torch.equal(steps[0].shots, steps[1].shots)
+
+
+def test_views_stand_in_for_the_images() -> None:
+    support, options = support_set(2), TapOptions(passes=2, augment=True)
+    first, second = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
+    assert first.images.shape == support.images.shape
+    assert not torch.equal(first.images, support.images)
+    assert not torch.equal(first.images, second.images)
+
+
+@pytest.mark.parametrize("views", [0, 3])
+def test_one_image_is_its_own_pseudo_query_beside_its_views(views: int) -> None:
+    support, options = support_set(1), TapOptions(passes=1, views=views)
+    (step,) = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
+    assert step.queries.tolist() == list(range(1 + views))
+    assert step.shots.tolist() == [[0]] * (1 + views)
+    assert torch.equal(step.images[:1], support.images)
+    assert torch.equal(step.masks[:1], support.masks)
+    assert all(not torch.equal(view, support.images[0]) for view in step.images[1:])
+
+
+@pytest.mark.parametrize("schedule", ["per_pass", "per_support"])
+@pytest.mark.parametrize("shots", [1, 5])
+def test_training_lowers_the_support_loss(shots: int, schedule: str) -> None:
+    options = TapOptions(passes=20, learning_rate=3e-2, schedule=schedule)
+    losses = take_a_peek(tiny_network(), support_set(shots), LORA, options).record.losses
+    assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
+
+
+@pytest.mark.parametrize(("shots", "classes"), [(1, 1), (5, 3), (15, 2)])
+def test_no_pass_leaves_the_network_unadapted(shots: int, classes: int) -> None:
+    network = tiny_network()
+    adapted = take_a_peek(network, support_set(shots, classes), LORA, TapOptions(passes=0))
+    assert adapted.record.losses == ()
+    assert torch.equal(adapted_logits(adapted), unadapted(network, shots, classes))
+
+
+@pytest.mark.parametrize(("shots", "classes"), [(1, 3), (5, 3), (15, 1)])
+def test_shapes_of_classes_and_shots(shots: int, classes: int) -> None:
+    adapted = take_a_peek(tiny_network(), support_set(shots, classes), LORA, TapOptions(passes=1))
+    assert adapted_logits(adapted).shape == (2, classes + 1, 64, 64)
+    assert all(kept.shape[:2] == (classes, shots) for kept in adapted.memory)
+    assert adapted(random_images(1, 70, 45)).shape == (1, classes + 1, 70, 45)
+
+
+def test_network_given_stays_bit_for_bit_what_it_was() -> None:
+    network = tiny_network().train()
+    network.encoder.detail.requires_grad_(True)
+    values = {name: value.clone() for name, value in network.state_dict().items()}
+    flags = [parameter.requires_grad for parameter in network.parameters()]
+    names = [(name, type(module), module.training) for name, module in network.named_modules()]
+    take_a_peek(network, support_set(3), LORA, PAPER)
+    assert all(torch.equal(value, values[name]) for name, value in network.state_dict().items())
+    assert [parameter.requires_grad for parameter in network.parameters()] == flags
+    assert [(name, type(module), module.training) for name, module in network.named_modules()] == names
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_only_the_encoder_changes() -> None:
+    network = tiny_network()
+    adapted = take_a_peek(network, support_set(3), LORA, PAPER).network
+    before, after = network.state_dict(), adapted.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert len(changed) == 8
+    assert all(name.startswith("encoder.backbone.") and ".pwconv" in name for name in changed)
+    assert not any(parameter.requires_grad for parameter in adapted.parameters())
+    assert not any(module.training for module in adapted.modules())
+
+
+def test_same_seed_same_bytes_and_other_seed_other_values(tmp_path: Path) -> None:
+    contents = []
+    for name, seed in (("first", 0), ("again", 0), ("other", 1)):
+        options = TapOptions(passes=2, drawn=2, augment=True, seed=seed)
+        torch.rand(seed + len(name))  # what was drawn before does not matter
+        take_a_peek(tiny_network(), support_set(4), Lora(rank=4, dropout=0.3), options).save(tmp_path / name)
+        contents.append((tmp_path / name / "adapter.safetensors").read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0] != contents[2]
+
+
+def test_global_chance_is_untouched() -> None:
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    take_a_peek(tiny_network(), support_set(1), Lora(rank=4, dropout=0.3), TapOptions(passes=2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
+
+
+def test_dropout_is_off_once_adapted() -> None:
+    adapted = take_a_peek(tiny_network(), support_set(3), Lora(rank=4, dropout=0.5), TapOptions(passes=2))
+    assert torch.equal(adapted_logits(adapted), adapted_logits(adapted))
+
+
+def test_loss_that_is_not_a_number_is_an_error() -> None:
+    options = TapOptions(passes=4, learning_rate=1e30)
+    with pytest.raises(AdaptationError, match=r"the loss is not a number at step 2; lower the learning rate"):
+        take_a_peek(tiny_network(), support_set(3), LORA, options)
+
+
+def test_auxiliary_loss_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1)).record.losses[0]
+    monkeypatch.setattr(AttachedAdapter, "auxiliary_loss", lambda _: torch.tensor(0.5))
+    more = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1)).record.losses[0]
+    assert more == pytest.approx(plain + 0.5, abs=1e-5)
+
+
+def test_options_that_cannot_be_are_refused_all_at_once() -> None:
+    with pytest.raises(OptionError) as refusal:
+        TapOptions(passes=-1, learning_rate=0, weight_decay=-1, schedule="per_step", drawn=0, views=-1)
+    for mistake in (
+        "passes of at least 0, not -1",
+        "a learning rate above 0, not 0",
+        "a weight decay of at least 0, not -1",
+        "a schedule of per_pass or per_support, not 'per_step'",
+        "drawn of at least 1, not 0",
+        "views of at least 0, not -1",
+    ):
+        assert mistake in str(refusal.value)
+
+
+def test_nothing_is_said_to_the_user(capfd: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_record_tells_the_course() -> None:
+    support = support_set(3)
+    record = take_a_peek(tiny_network(), support, LORA, TapOptions(passes=2, seed=5)).record
+    assert (record.network, record.method, record.shots, record.size) == ("tiny", "lora", 3, 64)
+    assert record.support_sha256 == support.sha256
+    assert record.tap["seed"] == 5
+    assert record.adapter == {"rank": 4, "alpha": None, "dropout": 0.0, "targets": "auto"}
+    assert record.cost["adapt_seconds"] > 0
+    features = tiny_network().encode(support.images)
+    memory = remember_classes(tiny_network(), features, support.masks, 1)
+    logits = recall_classes(tiny_network(), features, memory, support.masks.shape[-2:], leave_one_out(3))
+    assert record.losses[0] == pytest.approx(support_loss(logits, support.masks).item(), abs=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("shots", [1, 5])
+def test_gpu_adapts_like_the_cpu(shots: int) -> None:
+    network, support, query = tiny_network(), support_set(shots), random_images(2, seed=9)
+    options = TapOptions(passes=3)
+    state = torch.cuda.get_rng_state()
+    on_cpu = take_a_peek(network, support, LORA, options)
+    on_gpu = take_a_peek(network, support, LORA, options, device="cuda")
+    assert all(tensor.is_cuda for tensor in on_gpu.state_dict().values())
+    assert not any(parameter.is_cuda for parameter in network.parameters())
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    with torch.no_grad():
+        torch.testing.assert_close(on_gpu(query.cuda()).cpu(), on_cpu(query), atol=1e-2, rtol=0)
+    overlap = F.cosine_similarity(torch.tensor(on_gpu.record.losses), torch.tensor(on_cpu.record.losses), dim=0)
+    assert overlap > 0.999

@@ -1,0 +1,59 @@
+"""The allocator's settings and the peak of the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from medtap import memory
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> None:
+    memory.keep_large_buffers.cache_clear()
+
+
+def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not memory.keep_large_buffers()
+
+
+@pytest.mark.parametrize("error", [OSError, AttributeError])
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def absent(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", absent)
+    assert not memory.keep_large_buffers()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_freed_buffers_stay_in_the_process() -> None:
+    """In a process of its own: after a warm-up, a 64 MB buffer made and freed again costs no new pages."""
+    script = """
+import resource, sys
+import numpy as np
+from medtap.memory import keep_large_buffers
+if not keep_large_buffers():
+    sys.exit("the allocator refused")
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        np.empty(64 * 2**20, np.uint8).fill(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    if "refused" in run.stderr:
+        pytest.skip("this C library does not take the setting")
+    assert int(run.stdout) < 1000, run.stderr  # with the usual settings: 16384 pages for each of the five
+
+
+def test_peak_is_at_least_what_is_held() -> None:
+    held = torch.ones(2**24)
+    assert memory.peak_memory_mb() > 64
+    assert len(held) == 2**24
