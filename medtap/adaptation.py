@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -110,8 +111,7 @@ def take_a_peek(
     network = share_weights(segmenter).to(device).eval().requires_grad_(False)
     images, masks = support.images.to(device), support.masks.to(device)
     start = time.perf_counter()
-    with torch.random.fork_rng(devices=_cuda_devices(device)):
-        torch.manual_seed(options.seed)
+    with _seeded(options.seed, device):
         attached = adapter.attach(network.encoder)
         losses = _train(network, attached, images, masks, len(support.classes), options)
         values = attached.state_dict()
@@ -122,6 +122,7 @@ def take_a_peek(
     return AdaptedSegmenter(network, memory, support.classes, values, record)
 
 
+@torch.enable_grad()
 def _train(
     network: FewShotSegmenter,
     attached: AttachedAdapter,
@@ -184,5 +185,12 @@ def _self_pairs(images: Tensor, masks: Tensor, views: int, generator: Generator)
     return seen, labels, torch.zeros(1 + views, 1, dtype=torch.int64)
 
 
-def _cuda_devices(device: torch.device | str) -> list[int]:
-    return list(range(torch.cuda.device_count())) if torch.device(device).type == "cuda" else []
+@contextmanager
+def _seeded(seed: int, device: torch.device | str) -> Iterator[None]:
+    """Draw from a seed inside; outside, every generator goes on as if nothing had been drawn."""
+    cuda = list(range(torch.cuda.device_count())) if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        if cuda:  # torch.manual_seed would seed a GPU that is not used, and leave it so
+            torch.cuda.manual_seed_all(seed)
+        yield

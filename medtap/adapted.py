@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -53,13 +52,19 @@ class AdaptedSegmenter(nn.Module):
         self.eval()
 
     @classmethod
-    def blank(cls, network: FewShotSegmenter, classes: tuple[str, ...]) -> AdaptedSegmenter:
-        """One of a network without a support set, for ``load_state_dict`` to fill; it has weights of its own."""
-        own = copy.deepcopy(network).eval().requires_grad_(False)
+    def blank(cls, network: FewShotSegmenter, classes: tuple[str, ...], shots: int = 1) -> AdaptedSegmenter:
+        """One of a network without a support set, for ``load_state_dict`` to fill.
+
+        Args:
+            network: the base network.
+            classes: names of labels 1 to N.
+            shots: K of the empty memory; what is loaded may have another.
+        """
+        own = share_weights(network).eval().requires_grad_(False)
         nothing = next(own.parameters()).new_zeros(1, 3, own.size, own.size)
         with torch.no_grad():
             memory = remember_classes(own, own.encode(nothing), nothing[:, 0], len(classes))
-        return cls(own, memory, tuple(classes))
+        return cls(own, tuple(kept.repeat_interleave(shots, dim=1) for kept in memory), tuple(classes))
 
     @property
     def memory(self) -> Memory:
@@ -76,6 +81,7 @@ class AdaptedSegmenter(nn.Module):
         return recall_classes(self.network, self.network.encode(image), self.memory, image.shape[-2:])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self.network._apply(torch.clone)  # loading writes in place, and the base network shares these tensors
         for index, kept in enumerate(self.memory):
             loaded = state_dict.get(f"{prefix}memory_{index}")
             if loaded is not None and loaded.ndim == kept.ndim and len(loaded) == len(self.classes):

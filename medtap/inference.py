@@ -18,16 +18,16 @@ from medtap.networks.segmenter import resize_logits
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """The device to compute on.
 
     Args:
-        name: ``auto`` (a GPU when there is one), ``cpu`` or ``cuda``, the last two with an index if wanted.
+        name: ``auto`` (a GPU when there is one), ``cpu`` or ``cuda``, these two with an index if wanted; or a device.
 
     Raises:
         OptionError: the name is unknown, or CUDA is asked for and absent.
     """
-    present = torch.cuda.is_available()
+    name, present = str(name), torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if present else "cpu")
     kind, _, index = name.partition(":")
@@ -73,6 +73,7 @@ class PlaneInferer(Inferer):
                 expected="[B,C,H,W] or [B,C,H,W,D], C one or three",
                 found=str(list(inputs.shape)),
             )
+        inputs = inputs.as_subclass(Tensor)  # MetaTensors pay for their meta data at every cut
         if inputs.ndim == 4:
             return self._planes(inputs, lambda images: network(images, *args, **kwargs)).float()
         volumes = [self._volume(volume, lambda images: network(images, *args, **kwargs)) for volume in inputs]

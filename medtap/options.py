@@ -1,4 +1,4 @@
-"""Frozen option classes filled from mappings, every mistake reported at once."""
+"""Configuration files, and frozen option classes filled from them, every mistake reported at once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,28 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from medtap.errors import OptionError
 
 T = TypeVar("T")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a YAML or JSON file that holds a mapping.
+
+    Raises:
+        OptionError: there is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise OptionError("there is no such configuration", file=path)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError("the configuration cannot be read", file=path, expected="YAML or JSON") from error
+    if not isinstance(values, dict):
+        raise OptionError("the configuration holds no options", file=path, expected="name: value")
+    return values
 
 
 def fill(cls: type[T], values: Mapping[str, Any], file: str | Path | None = None) -> T:
@@ -19,6 +38,10 @@ def fill(cls: type[T], values: Mapping[str, Any], file: str | Path | None = None
     Raises:
         OptionError: a key is unknown (the nearest known one is named) or missing, or the class refuses a value.
     """
+    if not isinstance(values, Mapping):
+        raise OptionError(
+            f"options of {cls.__name__} are no mapping", file=file, expected="name: value", found=str(values)
+        )
     known = fields(cls)  # type: ignore[arg-type]
     refuse_unknown(values, [field.name for field in known], file)
     needed = [field.name for field in known if field.default is MISSING and field.default_factory is MISSING]

@@ -174,6 +174,21 @@ def test_global_chance_is_untouched() -> None:
     assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
 
 
+def test_a_gpu_that_is_not_used_is_not_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, seeded = tiny_network(), []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    take_a_peek(network, support_set(2), LORA, TapOptions(passes=1))
+    assert not seeded
+
+
+def test_it_adapts_where_gradients_are_switched_off() -> None:
+    with torch.no_grad():
+        adapted = take_a_peek(tiny_network(), support_set(3), LORA, PAPER)
+    assert torch.equal(
+        adapted_logits(adapted), adapted_logits(take_a_peek(tiny_network(), support_set(3), LORA, PAPER))
+    )
+
+
 def test_dropout_is_off_once_adapted() -> None:
     adapted = take_a_peek(tiny_network(), support_set(3), Lora(rank=4, dropout=0.5), TapOptions(passes=2))
     assert torch.equal(adapted_logits(adapted), adapted_logits(adapted))

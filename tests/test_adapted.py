@@ -89,7 +89,7 @@ def test_other_base_weights_are_refused(saved: Path) -> None:
 def test_another_network_is_refused(saved: Path) -> None:
     other = tiny_network()
     other.name = "other"
-    with pytest.raises(WeightsError, match="the adapter belongs to other base weights.*found other"):
+    with pytest.raises(WeightsError, match=r"the adapter belongs to other base weights.*found other"):
         load_adapted(saved, other)
 
 
@@ -105,7 +105,9 @@ def test_adapter_with_one_bit_changed_is_refused(saved: Path) -> None:
     content = bytearray((saved / TENSORS).read_bytes())
     content[-1] ^= 1
     (saved / TENSORS).write_bytes(content)
-    with pytest.raises(WeightsError, match="the adapter is not the one that its manifest describes; expected a file of"):
+    with pytest.raises(
+        WeightsError, match="the adapter is not the one that its manifest describes; expected a file of"
+    ):
         load_adapted(saved, tiny_network())
 
 
@@ -117,13 +119,13 @@ def test_pickle_is_never_read(saved: Path) -> None:
 
 def test_missing_adapter_is_refused(saved: Path) -> None:
     (saved / TENSORS).unlink()
-    with pytest.raises(WeightsError, match="adapter.safetensors: the weights are missing"):
+    with pytest.raises(WeightsError, match=r"adapter.safetensors: the weights are missing"):
         load_adapted(saved, tiny_network())
 
 
 def test_missing_manifest_is_refused(saved: Path) -> None:
     (saved / MANIFEST).unlink()
-    with pytest.raises(WeightsError, match="no adaptation can be read here.*found no file"):
+    with pytest.raises(WeightsError, match=r"no adaptation can be read here.*found no file"):
         load_adapted(saved, tiny_network())
 
 
@@ -163,6 +165,11 @@ def test_blank_takes_its_shots_from_what_is_loaded(shots: int, classes: int) -> 
     assert torch.equal(logits(blank), logits(network))
     blank.load_state_dict(adapt(2, classes).state_dict())
     assert torch.equal(logits(blank), logits(adapt(2, classes)))
+
+
+def test_blank_has_the_shots_asked_for() -> None:
+    blank = AdaptedSegmenter.blank(tiny_network(), ("one", "two"), shots=4)
+    assert all(kept.shape[:2] == (2, 4) for kept in blank.memory)
 
 
 def test_loading_into_a_blank_leaves_its_base_network_alone() -> None:
@@ -260,3 +267,11 @@ def test_gpu_gives_the_cpu_s_logits(saved: Path) -> None:
     with torch.no_grad():
         found = network.cuda()(random_images(2, seed=9).cuda()).cpu()
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_loading_leaves_the_base_network_as_it_was() -> None:
+    base = tiny_network()
+    before = {name: value.clone() for name, value in base.state_dict().items()}
+    adapted = take_a_peek(base, support_set(2), options=TapOptions(passes=1))
+    adapted.load_state_dict({name: value + 1 for name, value in adapted.state_dict().items()})
+    assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items())

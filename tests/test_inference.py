@@ -124,7 +124,9 @@ def test_volume_without_planes_is_refused() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (8, 8), (1, 2, 8, 8), (1, 4, 8, 8, 2)])
 def test_inputs_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(OptionError, match=r"cannot be segmented; expected \[B,C,H,W\] or \[B,C,H,W,D\], C one or three"):
+    with pytest.raises(
+        OptionError, match=r"cannot be segmented; expected \[B,C,H,W\] or \[B,C,H,W,D\], C one or three"
+    ):
         PlaneInferer(32)(torch.zeros(shape), Watched())
 
 

@@ -17,7 +17,9 @@ from tests.tiny import support_set, tiny_network
 
 
 def record() -> AdaptationRecord:
-    return AdaptationRecord.of(tiny_network(), support_set(3, 2), Lora(rank=4), TapOptions(), [0.5, 0.25000049], 1.23456)
+    return AdaptationRecord.of(
+        tiny_network(), support_set(3, 2), Lora(rank=4), TapOptions(), [0.5, 0.25000049], 1.23456
+    )
 
 
 def test_what_it_tells() -> None:
@@ -46,7 +48,7 @@ def test_written_and_read_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}", "3", '"text"', "{", '{"classes": 3}'])
 def test_damaged_manifest_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST).write_text(content)
-    with pytest.raises(WeightsError, match="no adaptation can be read here.*found a damaged or foreign one"):
+    with pytest.raises(WeightsError, match=r"no adaptation can be read here.*found a damaged or foreign one"):
         AdaptationRecord.read(tmp_path)
 
 

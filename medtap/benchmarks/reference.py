@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from medtap.adaptation import TapOptions
 from medtap.adapters import Adapter
@@ -11,6 +11,7 @@ from medtap.losses import support_loss
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 
 
+@torch.enable_grad()
 def reference_query(
     segmenter: FewShotSegmenter, query: Tensor, images: Tensor, masks: Tensor, adapter: Adapter, options: TapOptions
 ) -> Tensor:
@@ -25,13 +26,14 @@ def reference_query(
         images: [K,3,S,S].
         masks: binary [K,S,S].
         adapter: attached anew.
-        options: T, learning rate and seed.
+        options: T of at least 1, learning rate and seed.
 
     Returns:
         Logits [1,2,S,S].
     """
     network = share_weights(segmenter).eval().requires_grad_(False)
     attached = adapter.attach(network.encoder)
+    attached.reset(Generator().manual_seed(options.seed))
     optimizer = torch.optim.AdamW(attached.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     for _ in range(options.passes):
         for shot in range(len(images)):

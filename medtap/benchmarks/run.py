@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from medtap.benchmarks.cost import run_cost
 from medtap.benchmarks.source import run_source
 from medtap.errors import OptionError
+from medtap.options import read_config
 from medtap.outputs import RunFolder, write_json
 
 KINDS: dict[str, Callable[..., dict[str, Any]]] = {"cost": run_cost, "source": run_source}
@@ -32,9 +31,7 @@ def run_benchmark(
     Raises:
         OptionError: the configuration is missing, its kind or one of its options is unknown.
     """
-    if not config.is_file():
-        raise OptionError("there is no such configuration", file=config)
-    options = dict(ConfigParser.load_config_file(config))
+    options = read_config(config)
     kind = options.pop("kind", None)
     if kind not in KINDS:
         raise OptionError(f"no benchmark is of kind {kind!r}", file=config, expected=f"one of {', '.join(KINDS)}")

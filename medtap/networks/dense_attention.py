@@ -39,7 +39,7 @@ class LevelMatcher(nn.Module):
         """Project support features [B,K,C,h,w] to keys [B,K,width,h',w']."""
         keys = self.project(features.flatten(0, 1))
         if self.key_pool > 1:
-            keys = F.avg_pool2d(keys, self.key_pool, ceil_mode=True)
+            keys = F.avg_pool2d(keys, self.key_pool)
         return keys.unflatten(0, features.shape[:2])
 
     def forward(self, query: Tensor, keys: Tensor, patches: Tensor) -> Tensor:

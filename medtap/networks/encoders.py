@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 from transformers import ConvNextV2Backbone, ConvNextV2Config, PreTrainedModel
 
@@ -27,7 +29,7 @@ class PyramidEncoder(nn.Module):
             nn.GELU(),
             nn.Conv2d(detail_channels, detail_channels, 3, padding=1),
         )
-        self.channels = (detail_channels, *backbone.channels)
+        self.channels = (detail_channels, *cast("list[int]", backbone.channels))
 
     def forward(self, images: Tensor) -> Features:
         """Encode images [B,3,H,W] in [0,1] into maps of stride 2 (detail) and the backbone's strides."""

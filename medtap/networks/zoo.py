@@ -39,15 +39,19 @@ def build_network(name: str) -> FewShotSegmenter:
         OptionError: no network has that name.
     """
     if name not in BUILDERS:
-        close = get_close_matches(name, BUILDERS, n=1)
-        raise OptionError(
-            f"no network is called {name!r}",
-            expected=f"one of {', '.join(BUILDERS)}, or a folder with {CARD_FILE} and {WEIGHTS_FILE}",
-            remedy=f"did you mean {close[0]!r}?" if close else None,
-        )
+        raise _unknown(name)
     network = BUILDERS[name]()
     network.name = name
     return network
+
+
+def _unknown(name: str) -> OptionError:
+    close = get_close_matches(name, BUILDERS, n=1)
+    return OptionError(
+        f"no network is called {name!r}",
+        expected=f"one of {', '.join(BUILDERS)}, or a folder with {CARD_FILE} and {WEIGHTS_FILE}",
+        remedy=f"did you mean {close[0]!r}?" if close else None,
+    )
 
 
 def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
@@ -60,10 +64,11 @@ def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
         OptionError: there is no such name or folder.
         WeightsError: the weights are missing, corrupt or do not fit the network.
     """
-    embedded = EMBEDDED / str(name_or_folder)
-    folder = embedded if str(name_or_folder) in BUILDERS else Path(name_or_folder)
+    known = str(name_or_folder) in BUILDERS
+    folder = EMBEDDED / str(name_or_folder) if known else Path(name_or_folder)
+    if not folder.is_dir() and not known:
+        raise _unknown(str(name_or_folder))
     if not folder.is_dir():
-        build_network(str(name_or_folder))
         raise WeightsError("the network's weights are not there", file=folder, remedy="name a folder with weights")
     network = build_network(_read_card(folder / CARD_FILE))
     load_weights(network, read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)

@@ -54,10 +54,11 @@ class TaskStream(Dataset[tuple[Tensor, Tensor]]):
         Raises:
             IndexError: the step lies behind the last stage.
         """
+        left = step
         for stage in self.stages:
-            if step < stage.steps:
+            if left < stage.steps:
                 return stage
-            step -= stage.steps
+            left -= stage.steps
         raise IndexError(f"step {step} lies behind the last stage")
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
+from medtap.errors import AdaptationError
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.networks.shots import leave_one_out, select_shots
@@ -93,7 +94,7 @@ class MetaTrainer:
             validate: gives the scores of a network, for the log; called at every checkpoint.
 
         Raises:
-            FloatingPointError: the loss is not a number.
+            AdaptationError: the loss is not a number.
         """
         keep_large_buffers()
         losses: list[float] = []
@@ -118,7 +119,7 @@ class MetaTrainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
             loss, _ = episode_loss(self.network, images, masks, shots)
         if not math.isfinite(loss.item()):
-            raise FloatingPointError(f"the loss of step {self.step} is not a number; lower the learning rate")
+            raise AdaptationError(f"the loss of step {self.step} is not a number", remedy="lower the learning rate")
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
@@ -156,13 +157,14 @@ class MetaTrainer:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self._forget_after(self.step)
+        self._forget_unsaved()
 
-    def _forget_after(self, step: int) -> None:
+    def _forget_unsaved(self) -> None:
         """Drop log entries of steps that were logged but not saved: they are taken again."""
         path = self.folder / "log.jsonl"
-        entries = path.read_text().splitlines() if path.exists() else []
-        path.write_text("".join(entry + "\n" for entry in entries if json.loads(entry)["step"] <= step))
+        if path.exists():
+            entries = path.read_text().splitlines(keepends=True)
+            path.write_text("".join(entry for entry in entries if json.loads(entry)["step"] <= self.step))
 
 
 def schedule(step: int, steps: int, warmup: int = 100) -> float:

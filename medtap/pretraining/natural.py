@@ -65,15 +65,20 @@ class NaturalEpisodes:
         return cls(images, masks, members)
 
     def task(self, n: int, size: int, generator: Generator) -> Task:
-        """Draw n crops [n,3,S,S] in [0,1] that show one class, with their masks [n,S,S]."""
+        """Draw n crops [n,3,S,S] in [0,1] that show one class, with their masks [n,S,S].
+
+        Raises:
+            InputError: no class is seen in n photographs.
+        """
         enough = [label for label, where in self.members.items() if len(where) >= n]
+        if not enough:
+            raise InputError(f"no class is seen in {n} photographs", remedy="read more, or draw fewer images a task")
         label = enough[pick(0, len(enough) - 1, generator)]
         members = self.members[label]
         if pick(0, 3, generator) == 0:
             chosen = [members[pick(0, len(members) - 1, generator)]] * n
         else:
-            order = torch.randperm(len(members), generator=generator)
-            chosen = [members[order[turn % len(order)]] for turn in range(n)]
+            chosen = [members[index] for index in torch.randperm(len(members), generator=generator)[:n]]
         crops = [self._crop(index, label, size, generator) for index in chosen]
         images, masks = (torch.stack(part) for part in zip(*crops, strict=True))
         return _recolour(images, generator), masks

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 from torch import nn
 
 from medtap._version import __version__
 from medtap.errors import OptionError
 from medtap.networks.zoo import build_network, save_network
-from medtap.options import fill
+from medtap.options import fill, read_config
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions, episode_iou
 from medtap.pretraining.natural import NaturalEpisodes
@@ -72,9 +71,7 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     Raises:
         OptionError: the file is missing, or a key is unknown or missing.
     """
-    if not path.is_file():
-        raise OptionError("there is no such configuration", file=path)
-    values = {**ConfigParser.load_config_file(path), **(overrides or {})}
+    values = {**read_config(path), **(overrides or {})}
     missing = {"network", "stages"} - values.keys()
     if missing:
         raise OptionError(f"the recipe lacks {', '.join(sorted(missing))}", file=path)

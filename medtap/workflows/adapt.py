@@ -78,10 +78,15 @@ def adapt(
     drawn = gather_support(images, masks, shots=shots, seed=options.seed, size=base.size, **support)
     with RunFolder(out, inputs=inputs, options=request, overwrite=overwrite) as run:
         adapted = take_a_peek(base, drawn, adapter, options, on)
-        sheet = contact_sheet(drawn.images, drawn.masks, drawn.classes)
-        with atomic_write(run.file(CONTACT_SHEET)) as partial:
-            sheet.save(partial, format="PNG")
-        for name in (TENSORS, MANIFEST):
-            run.file(name)
-        adapted.save(run.path)
+        write_adaptation(run, adapted, drawn)
     return adapted
+
+
+def write_adaptation(run: RunFolder, adapted: AdaptedSegmenter, support: SupportSet, below: str = "") -> None:
+    """Write ``adapter.safetensors``, ``manifest.json`` and ``support.png`` into a run's folder, or one below it."""
+    sheet = contact_sheet(support.images, support.masks, support.classes)
+    with atomic_write(run.file(Path(below, CONTACT_SHEET))) as partial:
+        sheet.save(partial, format="PNG")
+    for name in (TENSORS, MANIFEST):
+        run.file(Path(below, name))
+    adapted.save(run.path / below)

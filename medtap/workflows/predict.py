@@ -112,7 +112,7 @@ def predict(
     record = record_of(adapted)
     cases = find_cases(images, layout=layout)
     items = case_items(cases, images)
-    outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *_seen_warnings(cases, record)])
+    outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *seen_warnings(cases, record)])
     options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout}
     preprocessing = image_transforms(record.axis)
     with RunFolder(out, inputs=[Path(images)], options=options, overwrite=overwrite) as run:
@@ -144,6 +144,7 @@ def in_support(case: Case, record: AdaptationRecord) -> bool:
     return sha256_of(case.image) in {source["image_sha256"] for source in record.support}
 
 
-def _seen_warnings(cases: CaseList, record: AdaptationRecord) -> list[str]:
+def seen_warnings(cases: CaseList, record: AdaptationRecord) -> list[str]:
+    """What to tell where images that are segmented are in the support set."""
     seen = sum(in_support(case, record) for case in cases.cases)
     return [f"{seen} of the images are in the support set"] if seen else []

@@ -144,7 +144,7 @@ def test_values_load_into_another_encoder_of_the_kind() -> None:
 def test_values_that_do_not_fit_are_refused() -> None:
     attached = Lora(rank=4).attach(encoder())
     values = attached.state_dict()
-    with pytest.raises(WeightsError, match="the LoRA factors do not fit the encoder, first at .*pwconv1.lora_A"):
+    with pytest.raises(WeightsError, match=r"the LoRA factors do not fit the encoder, first at .*pwconv1.lora_A"):
         attached.load_state_dict(Lora(rank=2).attach(encoder()).state_dict())
     with pytest.raises(WeightsError, match="first at 'more'"):
         attached.load_state_dict({**values, "more": torch.zeros(1)})

@@ -69,7 +69,7 @@ def test_attention_equals_a_loop_over_heads(key_pool: int) -> None:
 
 def test_pooled_keys_are_half_as_fine() -> None:
     matcher = LevelMatcher(4, heads=1, key_pool=2)
-    assert matcher.keys(torch.randn(2, 3, 4, 7, 6)).shape == (2, 3, 16, 4, 3)
+    assert matcher.keys(torch.randn(2, 3, 4, 7, 6)).shape == (2, 3, 16, 3, 3)
 
 
 def test_prototypes_of_a_hand_made_case() -> None:

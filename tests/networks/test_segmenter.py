@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from medtap.networks.segmenter import FewShotSegmenter, resize_logits, share_weights, unfold_shots
@@ -61,6 +63,15 @@ def test_logits_have_the_size_of_the_query(height: int, width: int) -> None:
     query, support = random_images(1, height, width), random_images(2, 64, 80, seed=1).unsqueeze(0)
     logits = network(query, support, random_masks(2, 1, 64, 80).unsqueeze(0).float())
     assert logits.shape == (1, 2, height, width)
+    assert logits.isfinite().all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(32, 140), width=st.integers(32, 140))
+def test_support_sets_of_any_size_from_32_pixels(height: int, width: int) -> None:
+    support, masks = random_images(2, height, width).unsqueeze(0), random_masks(2, 1, height, width).unsqueeze(0)
+    logits = tiny_network()(random_images(1), support, masks.float())
+    assert logits.shape == (1, 2, 64, 64)
     assert logits.isfinite().all()
 
 

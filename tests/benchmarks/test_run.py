@@ -1,0 +1,74 @@
+"""One entry runs every benchmark; configurations that ship are of a known kind with known options."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from monai.bundle import ConfigParser
+
+from medtap.adaptation import TapOptions
+from medtap.adapters import Lora
+from medtap.benchmarks import cost, run_benchmark, source
+from medtap.benchmarks.run import KINDS
+from medtap.errors import OptionError, OutputError
+from medtap.options import fill
+from tests.tiny import tiny_network
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "benchmark").glob("*.yaml"))
+OPTIONS = {"cost": cost.CostOptions, "source": source.SourceOptions}
+
+
+def _write(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "load_network", lambda _: tiny_network())
+    text = "kind: cost\nnetworks: [tiny]\nsizes: [64]\nshots: [1]\npasses: 1\nqueries: 1\nrepeats: 1\n"
+    return _write(tmp_path / "small.yaml", text)
+
+
+def test_there_are_configurations():
+    assert {path.stem for path in CONFIGS} >= {"cost", "schedules"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_hold_known_options(path):
+    values = ConfigParser.load_config_file(path)
+    kind = values.pop("kind")
+    assert kind in KINDS
+    options = fill(OPTIONS[kind], values)
+    for method in getattr(options, "methods", {}).values():
+        assert method.keys() <= {"tap", "adapter"}
+        fill(TapOptions, method.get("tap", {}))
+        fill(Lora, method.get("adapter", {}))
+
+
+def test_every_kind_has_options_checked_here():
+    assert OPTIONS.keys() == KINDS.keys()
+    assert all(fields(options) for options in OPTIONS.values())
+
+
+def test_results_are_written_and_shots_of_the_command_line_win(small, tmp_path):
+    results = run_benchmark(small, tmp_path / "out", shots=2, data=None, episodes=None)
+    assert list(results["settings"]) == ["tiny-64-k2"]
+    assert list(json.loads((tmp_path / "out" / "results.json").read_text())["settings"]) == ["tiny-64-k2"]
+
+
+def test_finished_results_are_not_overwritten_unasked(small, tmp_path):
+    run_benchmark(small, tmp_path / "out")
+    with pytest.raises(OutputError, match="overwrite"):
+        run_benchmark(small, tmp_path / "out")
+    run_benchmark(small, tmp_path / "out", overwrite=True)
+
+
+def test_unknown_kind_and_missing_file_are_refused(tmp_path):
+    with pytest.raises(OptionError, match="no benchmark is of kind 'speed'"):
+        run_benchmark(_write(tmp_path / "speed.yaml", "kind: speed\n"), tmp_path / "out")
+    with pytest.raises(OptionError, match="no such configuration"):
+        run_benchmark(tmp_path / "none.yaml", tmp_path / "out")

@@ -1,0 +1,116 @@
+"""A recipe read and run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from medtap.errors import OptionError
+from medtap.networks import BUILDERS, FewShotSegmenter, load_network
+from medtap.pretraining.episodes import Stage
+from medtap.pretraining.meta_train import MetaTrainOptions
+from medtap.pretraining.recipe import NaturalOptions, Recipe, pretrain, read_recipe
+from tests.pretraining.test_natural import write
+from tests.tiny import tiny_network
+
+ROOT = Path(__file__).parents[2]
+RECIPE = Recipe(
+    network="tiny",
+    stages=(Stage(steps=3, size=32, tasks=1, images=3),),
+    training=MetaTrainOptions(checkpoint_every=2, workers=0, bfloat16=False),
+    validation=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The zoo knows a network ``tiny`` that can be trained."""
+
+    def build() -> FewShotSegmenter:
+        return tiny_network().requires_grad_(True)
+
+    monkeypatch.setitem(BUILDERS, "tiny", build)
+
+
+def yaml(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_every_shipped_recipe_is_read() -> None:
+    shipped = sorted((ROOT / "configs" / "pretrain").glob("*.yaml"))
+    assert shipped
+    for path in shipped:
+        recipe = read_recipe(path)
+        assert recipe.network in BUILDERS
+        assert sum(stage.steps for stage in recipe.stages) > 0
+
+
+def test_what_is_read(tmp_path: Path) -> None:
+    text = "{network: tiny, seed: 3, stages: [{steps: 2, size: 32, tasks: 1}], natural: {share: 0.5, folder: x}}"
+    recipe = read_recipe(yaml(tmp_path, text), {"validation": 2})
+    assert recipe.stages == (Stage(2, 32, 1, 6),)
+    assert recipe.natural == NaturalOptions(folder="x", share=0.5)
+    assert (recipe.seed, recipe.training.seed, recipe.validation) == (3, 3, 2)
+
+
+def test_overrides_replace_the_file_s_keys(tmp_path: Path) -> None:
+    path = yaml(tmp_path, "{network: tiny, stages: [{steps: 2, size: 32, tasks: 1}]}")
+    assert read_recipe(path, {"seed": 4, "stages": [{"steps": 1, "size": 64, "tasks": 2}]}).stages == (Stage(1, 64, 2),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{network: tiny}", "the recipe lacks stages"),
+        ("{}", "the recipe lacks network, stages"),
+        ("{network: tiny, stages: [], sed: 1}", r"unknown option 'sed' \(did you mean 'seed'\?\)"),
+        ("{network: tiny, stages: [{stps: 1}]}", r"unknown option 'stps' \(did you mean 'steps'\?\)"),
+        ("{network: tiny, stages: [{steps: 1}]}", "missing option 'size', 'tasks'"),
+        ("{network: tiny, stages: [], training: {lr: 1}}", "unknown option 'lr'"),
+        ("{network: tiny, stages: [], natural: {shar: 1}}", r"did you mean 'share'\?"),
+    ],
+)
+def test_mistakes_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as refusal:
+        read_recipe(yaml(tmp_path, text))
+    assert "recipe.yaml" in str(refusal.value)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"none.yaml: there is no such configuration"):
+        read_recipe(tmp_path / "none.yaml")
+
+
+def test_pretrained_network_is_loaded_by_its_folder(tmp_path: Path) -> None:
+    folder = pretrain(RECIPE, tmp_path / "run", "tiny.yaml")
+    network = load_network(folder)
+    assert network.name == "tiny"
+    card = json.loads((folder / "network.json").read_text())
+    assert (card["network"], card["config"], card["seed"], card["steps"]) == ("tiny", "tiny.yaml", 0, 3)
+    assert 0 <= card["generated_iou"] <= 1
+    assert "natural_iou" not in card
+    assert card["commit"]
+    first = tiny_network().half().float().state_dict()
+    assert any(not torch.equal(value, first[name]) for name, value in network.state_dict().items())
+
+
+def test_same_seed_same_weights(tmp_path: Path) -> None:
+    contents = []
+    for name in ("first", "again"):
+        torch.rand(3)
+        folder = pretrain(RECIPE, tmp_path / name, "tiny.yaml")
+        contents.append((folder / "model.safetensors").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_photographs_are_mixed_in_and_validated_on(tmp_path: Path) -> None:
+    photographs = write(tmp_path / "natural", 24)
+    natural = NaturalOptions(folder=str(photographs), share=1.0, side=32, hold_out_every=4)
+    recipe = Recipe("tiny", RECIPE.stages, natural, RECIPE.training, validation=1)
+    card = json.loads((pretrain(recipe, tmp_path / "run", "tiny.yaml") / "network.json").read_text())
+    assert 0 <= card["natural_iou"] <= 1
