@@ -98,12 +98,12 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     train, held_out = _natural(recipe.natural)
     stream = TaskStream(recipe.stages, recipe.seed, train, recipe.natural.share)
     trainer = MetaTrainer(network, stream, recipe.training, folder)
-    start = time.time()
+    start, provenance = time.time(), _provenance(recipe, config)
     validation = _validation_streams(recipe, held_out)
     average = trainer.run(lambda model: _scores(model, validation))
     average.name = recipe.network
     scores = _scores(average, validation)
-    save_network(average, folder, {**_provenance(recipe, config), "seconds": round(time.time() - start), **scores})
+    save_network(average, folder, {**provenance, "seconds": round(time.time() - start), **scores})
     return folder
 
 
