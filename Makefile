@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "medtap needs Python 3.11 or newer: make setup PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt pip
-	$(PIP) install --constraint constraints.txt --editable '.[bundle]' --group dev
+	$(PIP) install --constraint constraints.txt --editable '.[bundle,notebook]' --group dev
 	@touch $@
 
 demo: setup  ## adapt to five images, segment the rest, show what came out

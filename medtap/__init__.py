@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from medtap.episodes import draw_support
     from medtap.inference import PlaneInferer
     from medtap.networks import FewShotSegmenter, load_network
+    from medtap.report import contact_sheet
     from medtap.support import SupportSet
-    from medtap.workflows import adapt, evaluate, predict
+    from medtap.workflows import adapt, demo_data, evaluate, predict, show_case
 
 __all__ = [
     "AdaptedSegmenter",
@@ -35,6 +36,8 @@ __all__ = [
     "TapOptions",
     "__version__",
     "adapt",
+    "contact_sheet",
+    "demo_data",
     "draw_support",
     "evaluate",
     "find_cases",
@@ -42,6 +45,7 @@ __all__ = [
     "load_network",
     "predict",
     "read_scan",
+    "show_case",
     "take_a_peek",
 ]
 
@@ -53,6 +57,8 @@ _HOMES = {
     "SupportSet": "medtap.support",
     "TapOptions": "medtap.adaptation",
     "adapt": "medtap.workflows",
+    "contact_sheet": "medtap.report",
+    "demo_data": "medtap.workflows",
     "draw_support": "medtap.episodes",
     "evaluate": "medtap.workflows",
     "find_cases": "medtap.datasets",
@@ -60,6 +66,7 @@ _HOMES = {
     "load_network": "medtap.networks",
     "predict": "medtap.workflows",
     "read_scan": "medtap.data",
+    "show_case": "medtap.workflows",
     "take_a_peek": "medtap.adaptation",
 }
 

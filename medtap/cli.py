@@ -67,6 +67,7 @@ def predict(
     layout: o.Layout = None,
     device: o.Device = "auto",
     batch_size: o.BatchSize = 8,
+    clean: o.Clean = "none",
     overwrite: o.Overwrite = False,
 ) -> None:
     """Segment new images with an adapted network; masks keep the images' own formats and grids."""
@@ -75,6 +76,7 @@ def predict(
     run: dict[str, Any] = {
         "device": device,
         "batch_size": batch_size,
+        "clean": clean,
         "overwrite": overwrite,
         "progress": console.progress,
     }
@@ -93,6 +95,7 @@ def evaluate(
     mask_threshold: o.MaskThreshold = None,
     device: o.Device = "auto",
     batch_size: o.BatchSize = 8,
+    clean: o.Clean = "none",
     overwrite: o.Overwrite = False,
 ) -> None:
     """Score an adapted network on annotated images that it has not learnt from."""
@@ -101,6 +104,7 @@ def evaluate(
     run: dict[str, Any] = {
         "device": device,
         "batch_size": batch_size,
+        "clean": clean,
         "overwrite": overwrite,
         "progress": console.progress,
     }

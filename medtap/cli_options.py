@@ -33,3 +33,4 @@ Shots = Annotated[int, typer.Option(help="How many annotated images to learn fro
 Seed = Annotated[int, typer.Option(help="Draws the support set and the adapter's initial values.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(help="Images or planes segmented at once.")]
+Clean = Annotated[str, typer.Option(help="Clean masks class by class: none, largest (piece alone), holes, both.")]

@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from medtap.adapted import AdaptedSegmenter
-from medtap.workflows.evaluate import score_table, shown_score
+from medtap.report import REPORT, score_head, score_table, shown_score
 from medtap.workflows.predict import Outcome, record_of
 from medtap.workflows.stream import Item
 
@@ -56,11 +56,12 @@ def show_outcome(outcome: Outcome, out: Path) -> None:
         say(f"{hidden} more failures are listed in {out / 'failed.csv'}")
     _warn(outcome.warnings)
     say(f"results in {out}")
+    say(f"report for people: {out / REPORT}")
 
 
 def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the scores of each class with their 95 % intervals."""
-    table = Table("class", "Dice", "IoU", "surface Dice", f"HD95 ({metrics['unit']})", "mIoU (pooled)")
+    table = Table(*score_head(metrics["unit"]))
     for row in score_table(metrics):
         table.add_row(*row)
     _console.print(table)

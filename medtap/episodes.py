@@ -26,13 +26,18 @@ SMALLEST_FOREGROUND = 0.01
 
 @dataclass(frozen=True)
 class _Reading:
-    """How one draw reads its cases; ``count`` is the number of classes, where known."""
+    """How one draw reads its cases; ``names`` are those of the classes, where known."""
 
     seed: int
     size: int
     axis: str
     threshold: float | None
-    count: int | None
+    names: tuple[str, ...] | None
+
+    @property
+    def count(self) -> int | None:
+        """Number of classes, where known."""
+        return None if self.names is None else len(self.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,7 @@ def draw_support(
     annotated = [case for case in cases.cases if case.mask is not None]
     _check_request(shots, seed, size, len(annotated))
     names = tuple(classes) if classes is not None else cases.classes
-    reading = _Reading(seed, size, axis, mask_threshold, None if names is None else len(names))
+    reading = _Reading(seed, size, axis, mask_threshold, names)
     chosen = _choose(_candidates(annotated, reading), shots, reading.count)
     masks = torch.stack([pair.labels for pair in chosen])
     return SupportSet.from_tensors(
@@ -119,9 +124,9 @@ def _candidates(cases: Sequence[Case], reading: _Reading) -> Iterator[_Pair]:
 
 def _read(case: Case, reading: _Reading) -> tuple[Scan, np.ndarray]:
     """The scan, and its labels as planes [H, W] or [H, W, planes]."""
-    scan = read_scan(case.image)
+    scan = read_scan(case.sources)
     labels = read_labels(
-        cast("Path", case.mask), scan, threshold=reading.threshold, resize=case.resize_mask, classes=reading.count
+        cast("Path", case.mask), scan, threshold=reading.threshold, resize=case.resize_mask, classes=reading.names
     )  # fmt: skip
     return scan, planes_of(labels, scan.geometry, reading.axis)
 
@@ -142,14 +147,17 @@ def _pair(case: Case, scan: Scan, labels: np.ndarray, plane: int | None, reading
     return _Pair(
         resize_images(image[None], reading.size)[0],
         resize_masks(mask[None], reading.size)[0],
-        SupportSource(case.name, plane, sha256_of(case.image)),
+        SupportSource(case.name, plane, sha256_of(case.sources)),
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of a file's bytes, by which a query that is in the support set is known."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(files: Sequence[Path]) -> str:
+    """Hash by which a query that is in the support set is known: of a file's bytes, or over those of a series."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
 def _choose(candidates: Iterator[_Pair], shots: int, count: int | None) -> list[_Pair]:

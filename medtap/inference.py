@@ -109,7 +109,7 @@ class PlaneInferer(Inferer):
             torch.cuda.empty_cache()
 
     def _batch(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
-        images = resize_images(planes.as_subclass(Tensor).float(), self.size)
+        images = resize_images(planes.float(), self.size)
         return resize_logits(network(images.expand(-1, 3, -1, -1)), planes.shape[-2:])
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:

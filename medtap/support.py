@@ -11,7 +11,9 @@ import torch
 
 from medtap.errors import SupportError
 
-_PREPROCESSING = "upright or radiological planes; 8 bits by 255, else percentiles 0.5 to 99.5; bilinear antialias"
+_PREPROCESSING = (
+    "upright or radiological planes; DICOM's window, 8 bits by 255, else percentiles 0.5 to 99.5; bilinear antialias"
+)
 
 
 @dataclass(frozen=True)

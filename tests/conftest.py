@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medtap.adaptation import TapOptions
+from medtap.networks import zoo
+from medtap.workflows import adapt
+from tests.tiny import tiny_network
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
@@ -61,3 +66,26 @@ def volumes(tmp_path: Path) -> tuple[Path, Path]:
         nib.save(nib.Nifti1Image(voxels, affine), images / f"scan{index}.nii.gz")
         nib.save(nib.Nifti1Image(labels, affine), masks / f"scan{index}.nii.gz")
     return images, masks
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a tiny network of random weights, which the zoo can build while the test runs."""
+    monkeypatch.setitem(zoo.BUILDERS, "tiny", tiny_network)
+    zoo.save_network(tiny_network(), tmp_path / "tiny", {})
+    return tmp_path / "tiny"
+
+
+@pytest.fixture
+def skin_adapter(lesions: tuple[Path, Path], tiny_folder: Path, tmp_path: Path) -> Path:
+    """The folder of a tiny network adapted to two of the ``lesions``."""
+    adapt(*lesions, tmp_path / "skin", network=str(tiny_folder), options=TapOptions(passes=2), shots=2)
+    return tmp_path / "skin"
+
+
+@pytest.fixture
+def volume_adapter(volumes: tuple[Path, Path], tiny_folder: Path, tmp_path: Path) -> Path:
+    """The folder of a tiny network adapted to one plane of one of the ``volumes``, two classes."""
+    options, classes = TapOptions(passes=2), ("left", "right")
+    adapt(*volumes, tmp_path / "organ", network=str(tiny_folder), options=options, shots=1, classes=classes)
+    return tmp_path / "organ"

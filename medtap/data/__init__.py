@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from medtap.data.dicom import DicomReader, read_dicom
 from medtap.data.images import ImageFileReader, read_image
 from medtap.data.masks import labels_of, read_labels
 from medtap.data.nifti import NiftiReader, read_nifti
 from medtap.data.planes import AXES, planes_of, stored_of
-from medtap.data.readers import SUFFIXES, ScanReader, read_scan, split_suffix
+from medtap.data.readers import SUFFIXES, ScanReader, is_readable, read_scan, split_suffix
 from medtap.data.resize import resize_images, resize_masks
-from medtap.data.scan import SPACING, Geometry, Scan, scan_of, scan_tensor
+from medtap.data.scan import FILES, INVERTED, SPACING, WINDOW, Geometry, Scan, scan_of, scan_tensor
 from medtap.data.transforms import ThreeChannelsd, ToPlanesd, ToUnitRanged, image_transforms, plane_transforms
 
 __all__ = [
     "AXES",
+    "FILES",
+    "INVERTED",
     "SPACING",
     "SUFFIXES",
+    "WINDOW",
+    "DicomReader",
     "Geometry",
     "ImageFileReader",
     "NiftiReader",
@@ -24,9 +29,11 @@ __all__ = [
     "ToPlanesd",
     "ToUnitRanged",
     "image_transforms",
+    "is_readable",
     "labels_of",
     "plane_transforms",
     "planes_of",
+    "read_dicom",
     "read_image",
     "read_labels",
     "read_nifti",

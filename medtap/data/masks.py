@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from monai.config import PathLike
 from PIL import Image
 
+from medtap.data.dicom_masks import is_dicom_mask, read_dicom_labels
 from medtap.data.images import SUFFIXES, open_picture
 from medtap.data.readers import read_scan
 from medtap.data.scan import Geometry, Scan, check_file
@@ -25,12 +27,13 @@ def read_labels(
     *,
     threshold: float | None = None,
     resize: bool = False,
-    classes: int | None = None,
+    classes: int | Sequence[str] | None = None,
 ) -> np.ndarray:
     """Labels of a mask on its image's own grid.
 
     Masks of only {0, 1}, {0, 255} or {0, 65535} are binary; other masks hold the labels themselves. Colour masks
-    with equal channels are grey, palette images with colours hold labels as indices.
+    with equal channels are grey, palette images with colours hold labels as indices. DICOM SEG and RTSTRUCT are read by
+    `medtap.data.dicom_masks.read_dicom_labels`.
 
     Args:
         mask_path: the mask.
@@ -38,7 +41,8 @@ def read_labels(
         threshold: foreground (label 1) is what lies above it; None where the mask holds labels.
         resize: bring a 2D mask of another size to the image's, by the nearest pixel. Only for layouts that are
             known to republish images at another size.
-        classes: number of classes N; labels above it are refused. None where nobody knows.
+        classes: number of classes N or their names; labels above are refused, and segments of other names left out.
+            None where nobody knows.
 
     Returns:
         uint8 [H, W] or [X, Y, Z], the shape of the image as stored.
@@ -47,8 +51,12 @@ def read_labels(
         InputError: unreadable, on another grid than the image, or of values that are not labels.
     """
     path = Path(mask_path)
+    check_file(path)
+    if is_dicom_mask(path):
+        return read_dicom_labels(path, image, classes=classes, threshold=threshold)
+    count = classes if classes is None or isinstance(classes, int) else len(classes)
     values, geometry = _values_and_geometry(path, mean_colours=threshold is not None)
-    labels = labels_of(values, path, threshold=threshold, classes=classes)
+    labels = labels_of(values, path, threshold=threshold, classes=count)
     if labels.ndim == 2 and resize and not image.is_volume:
         return resize_nearest(labels, image.geometry.shape)
     _check_grid(geometry, image, path)
@@ -106,7 +114,6 @@ def _not_labels(found: np.ndarray, path: Path | None, classes: int | None) -> In
 
 
 def _values_and_geometry(path: Path, *, mean_colours: bool) -> tuple[np.ndarray, Geometry]:
-    check_file(path)
     scan = None if path.name.lower().endswith(SUFFIXES) and not is_tiff(path) else read_scan(path)
     values = _picture_values(path) if scan is None else scan.pixels
     if values.ndim == 3 and (scan is None or scan.is_colour):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,15 @@ EIGHT_BIT = "eight_bit"
 
 SPACING = "spacing_mm"
 """Key of the meta data that holds the distances of neighbours in mm, not a number where the file does not say."""
+
+WINDOW = "window"
+"""Key of the meta data that holds what is shown as black and as white, not a number where the file does not say."""
+
+INVERTED = "inverted"
+"""Key of the meta data that is true where the file stored bright as dark (DICOM's MONOCHROME1)."""
+
+FILES = "files"
+"""Key of the meta data that holds the files of a series in the order of its slices; empty for one file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +65,18 @@ class Scan:
     Args:
         pixels: image [H, W] or [H, W, 3], row first; volume [X, Y, Z]. Finite, in the file's own type and range.
         geometry: where the pixels lie.
-        path: the file.
+        path: the file, or the first one of a series.
+        files: the files of a series in the order of its slices; empty for formats of one file.
+        window: (low, high), what the file asks to be shown as black and as white; None where it does not.
+        inverted: whether the file stored bright as dark; the pixels here are brighter where larger.
     """
 
     pixels: np.ndarray
     geometry: Geometry
     path: Path
+    files: tuple[Path, ...] = ()
+    window: tuple[float, float] | None = None
+    inverted: bool = False
 
     @property
     def is_volume(self) -> bool:
@@ -98,6 +113,9 @@ def array_and_meta(scan: Scan) -> tuple[np.ndarray, dict[str, Any]]:
         MetaKeys.ORIGINAL_CHANNEL_DIM: -1 if scan.is_colour else float("nan"),
         SPACING: np.asarray(scan.geometry.spacing_mm or (np.nan,) * len(scan.geometry.shape)),
         EIGHT_BIT: scan.eight_bit,
+        WINDOW: np.asarray(scan.window or (np.nan, np.nan)),
+        INVERTED: scan.inverted,
+        FILES: tuple(str(file) for file in scan.files),
     }
 
 
@@ -116,7 +134,29 @@ def scan_of(image: MetaTensor) -> Scan:
     known = spacing if np.isfinite(spacing).all() else None
     geometry = Geometry(np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE]), tuple(image.shape[1:]), known)
     path = Path(image.meta.get(ImageMetaKey.FILENAME_OR_OBJ, ""))
-    return Scan(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1), geometry, path)
+    files = tuple(Path(file) for file in image.meta.get(FILES, ()))
+    return Scan(
+        pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1), geometry, path, files, window_of(image.meta),
+        bool(image.meta.get(INVERTED, False)),
+    )  # fmt: skip
+
+
+def window_of(meta: Mapping[Any, Any]) -> tuple[float, float] | None:
+    """What a scan's meta data asks to be shown as black and as white, or None."""
+    low, high = (float(level) for level in meta.get(WINDOW, (np.nan, np.nan)))
+    return (low, high) if np.isfinite([low, high]).all() else None
+
+
+def paths_of(data: Sequence[PathLike] | PathLike) -> tuple[Path, ...]:
+    """The paths that MONAI handed to a reader: one, or those of a series.
+
+    Raises:
+        InputError: there is none.
+    """
+    paths = (Path(data),) if isinstance(data, (str, os.PathLike)) else tuple(Path(path) for path in data)
+    if not paths:
+        raise InputError("no file for an image", expected="a file, or the files of a series")
+    return paths
 
 
 def single_path(data: Sequence[PathLike] | PathLike) -> Path:

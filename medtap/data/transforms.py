@@ -17,10 +17,12 @@ from monai.utils import TraceKeys
 
 from medtap.data.planes import axis_codes, inverse_orientation, plane_orientation
 from medtap.data.readers import ScanReader
-from medtap.data.scan import EIGHT_BIT
+from medtap.data.scan import EIGHT_BIT, window_of
 from medtap.errors import InputError
 
 _PERCENTILES = (0.5, 99.5)
+_USED_LEVELS = 0.25  # of those a window has
+_SAMPLE = 2**20
 
 
 class ToPlanesd(MapTransform, InvertibleTransform):
@@ -70,13 +72,16 @@ class ToPlanesd(MapTransform, InvertibleTransform):
 
 
 class ToUnitRanged(MapTransform):
-    """Intensities to float32 in [0, 1]: 8-bit images by 255, all else by `unit_range`."""
+    """Intensities to float32 in [0, 1]: by the scan's window, 8-bit images by 255, all else by `unit_range`.
+
+    A window that shows the scan in less than a quarter of its grey levels is not used.
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """A copy of ``data`` with its tensors in [0, 1], of the same shapes."""
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = out[key].to(torch.float32) / 255 if _is_eight_bit(out[key]) else unit_range(out[key])
+            out[key] = _to_unit(out[key])
         return out
 
 
@@ -111,6 +116,14 @@ def unit_range(values: torch.Tensor) -> torch.Tensor:
     return ((wide - low) / (high - low)).clamp(0, 1).to(torch.float32)
 
 
+def windowed(values: torch.Tensor, low: float, high: float) -> torch.Tensor | None:
+    """Scale by a window, clipped to [0, 1]; None where it shows the scan in less than a quarter of its grey levels."""
+    scaled = values.to(torch.float32, copy=True).sub_(low).div_(high - low).clamp_(0, 1)
+    some = scaled.reshape(-1)[:: max(1, scaled.numel() // _SAMPLE)]
+    darkest, brightest = np.percentile(np.asarray(some.detach().cpu()), _PERCENTILES)
+    return scaled if brightest - darkest >= _USED_LEVELS else None
+
+
 def plane_transforms(axis: str = "axial", key: str = "image") -> Compose:
     """What happens to a loaded tensor (`medtap.data.scan.scan_tensor`): `image_transforms` without the loading."""
     return Compose([ToPlanesd(key, axis), ToUnitRanged(key), ThreeChannelsd(key)])
@@ -139,6 +152,14 @@ def _loader(key: str) -> LoadImaged:
 
 def _affine(volume: torch.Tensor) -> np.ndarray:
     return np.asarray(volume.affine.cpu()) if isinstance(volume, MetaTensor) else np.eye(4)
+
+
+def _to_unit(tensor: torch.Tensor) -> torch.Tensor:
+    window = window_of(tensor.meta) if isinstance(tensor, MetaTensor) else None
+    scaled = None if window is None else windowed(tensor, *window)
+    if scaled is not None:
+        return scaled
+    return tensor.to(torch.float32) / 255 if _is_eight_bit(tensor) else unit_range(tensor)
 
 
 def _is_eight_bit(tensor: torch.Tensor) -> bool:

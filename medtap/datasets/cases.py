@@ -12,10 +12,11 @@ class Case:
 
     Args:
         name: path of the image below its folder, with slashes and without suffix; names the outputs.
-        image: the file of the image or volume.
+        image: the file of the image or volume, or the first one of a series.
         mask: the file of its mask.
         resize_mask: whether the layout republishes images at another size than their masks.
         group: what the layout knows the case by, such as a hospital or a diagnosis.
+        files: the files of a DICOM series; empty for images of one file.
     """
 
     name: str
@@ -23,6 +24,12 @@ class Case:
     mask: Path | None = None
     resize_mask: bool = False
     group: str | None = None
+    files: tuple[Path, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Every file that the image is made of."""
+        return self.files or (self.image,)
 
 
 @dataclass(frozen=True)

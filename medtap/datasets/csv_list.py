@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from medtap.data.dicom_file import is_dicom, visible_files
 from medtap.datasets.cases import Case, CaseList
 from medtap.datasets.listing import case_name
 from medtap.datasets.paths import path_below
@@ -48,13 +49,14 @@ def _case(row: dict[str, str | None], number: int, root: Path, table: Path) -> C
     image, mask = (_file(row.get(column), column, number, root, table) for column in ("image", "mask"))
     if image is None:
         raise InputError("a row without an image", file=table, found=f"line {number}")
-    return Case(case_name(image, root), image, mask)
+    files = tuple(path for path in visible_files(image) if is_dicom(path)) if image.is_dir() else ()
+    return Case(case_name(image, root), files[0] if files else image, mask, files=files)
 
 
 def _file(named: str | None, column: str, number: int, root: Path, table: Path) -> Path | None:
     if named is None or not named.strip():
         return None
     path = path_below(root, named.strip(), table)
-    if not path.is_file():
+    if not (path.is_file() or (column == "image" and path.is_dir())):
         raise InputError(f"the {column} of line {number} does not exist", file=table, found=path.name)
     return path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medtap.data import split_suffix
+from medtap.data import is_readable, split_suffix
+from medtap.data.dicom_file import visible_files
 from medtap.errors import InputError
 
 MASK_ENDINGS = ("", "_segmentation", "_mask")
@@ -42,13 +42,16 @@ def list_scans(root: Path, *, ignore: Ignore | None = None) -> Listing:
     """
     if not root.exists():
         raise InputError("no such file or folder", file=root)
-    paths = [root] if root.is_file() else _visible_files(root)
+    paths = [root] if root.is_file() else visible_files(root)
     reasons = {path: _reason(path, ignore) for path in paths}
     files = tuple(path for path in paths if reasons[path] is None)
     skipped = tuple((path, reason) for path, reason in reasons.items() if reason is not None)
     if not files:
         raise InputError(
-            "no image in it", file=root, expected="PNG, JPEG, BMP, TIFF or NIfTI files", found=f"{len(paths)} others"
+            "no image in it",
+            file=root,
+            expected="PNG, JPEG, BMP, TIFF, NIfTI or DICOM files",
+            found=f"{len(paths)} others",
         )
     return Listing(root if root.is_dir() else root.parent, files, skipped)
 
@@ -66,14 +69,6 @@ def mask_stem(stem: str) -> str:
     return stem
 
 
-def _visible_files(root: Path) -> list[Path]:
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if not name.startswith(".")]
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
-
-
 def _reason(path: Path, ignore: Ignore | None) -> str | None:
     reason = ignore(path) if ignore is not None else None
-    return reason or (None if split_suffix(path)[1] else "not a kind of file that medtap reads")
+    return reason or (None if is_readable(path) else "not a kind of file that medtap reads")

@@ -13,7 +13,7 @@ from medtap.outputs.lock import unwritable
 
 RUN_FILE = "run.json"
 JOURNAL = ".medtap.files"
-_PACKAGES = ("torch", "monai", "numpy", "nibabel", "peft", "transformers")
+_PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom", "highdicom", "peft", "transformers")
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:

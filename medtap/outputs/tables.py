@@ -13,15 +13,17 @@ import numpy as np
 
 from medtap.outputs.atomic import atomic_write
 
+DIGITS = 6
+"""Significant digits that numbers in tables are rounded to, so that the order of a sum does not show."""
 
-def write_json(path: str | Path, document: Mapping[str, Any], *, digits: int | None = 6) -> None:
+
+def write_json(path: str | Path, document: Mapping[str, Any], *, digits: int | None = DIGITS) -> None:
     """Write a JSON file with sorted keys, atomically.
 
     Args:
         path: the file.
         document: what to write; see `plain` for what it may hold.
-        digits: significant digits that numbers are rounded to, so that the order of a sum does not show; None keeps
-            all.
+        digits: significant digits that numbers are rounded to; None keeps all.
 
     Raises:
         OutputError: the file cannot be written.
@@ -32,7 +34,9 @@ def write_json(path: str | Path, document: Mapping[str, Any], *, digits: int | N
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, digits: int = 6) -> None:
+def write_csv(
+    path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, digits: int = DIGITS
+) -> None:
     """Write a CSV file with a header, its rows sorted by the first column, atomically.
 
     Args:

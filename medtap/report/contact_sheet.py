@@ -5,36 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
-from skimage.measure import find_contours
 
 from medtap.errors import SupportError
+from medtap.report.overlay import Colour, class_colour, draw_overlay
 
-Colour = tuple[int, int, int]
-Points = list[tuple[float, float]]
 Entry = tuple[float, Colour | None, str]
 
-# Okabe and Ito's colours, told apart with any colour vision; the ones that skin and X-rays do not have come first.
-_PALETTE: tuple[Colour, ...] = (
-    (64, 196, 255),
-    (255, 176, 0),
-    (0, 190, 130),
-    (240, 228, 66),
-    (226, 120, 190),
-    (230, 90, 20),
-    (90, 110, 230),
-)
 _TILE = 256
 _GAP = 10
 _MARGIN = 16
 _SWATCH = 16
 _LINE = 26
-_FINER = 3  # outlines are drawn this many times larger, then reduced, which smooths their edges
-_STROKE, _HALO = 3, 6  # half widths on the finer tile
-_SHADE = 0.35
 _INK = (32, 36, 42)
 
 
@@ -76,19 +59,6 @@ def contact_sheet(
     return sheet
 
 
-def class_colour(label: int) -> Colour:
-    """The colour of a class, the same on every figure.
-
-    Args:
-        label: 1..N; after the palette's end, hues that are far from each other.
-    """
-    if label <= len(_PALETTE):
-        return _PALETTE[label - 1]
-    hue = (label * 0.618034) % 1
-    red, green, blue = (round(255 * (0.6 + 0.4 * math.cos(2 * math.pi * (hue + shift)))) for shift in (0, 1 / 3, 2 / 3))
-    return red, green, blue
-
-
 def _check_shapes(images: torch.Tensor, masks: torch.Tensor, predictions: torch.Tensor | None) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
         raise SupportError("no images to show", expected="[K, 3, S, S] with K > 0", found=str(tuple(images.shape)))
@@ -105,49 +75,8 @@ def _columns(tiles: int) -> int:
 
 def _draw_tile(image: torch.Tensor, mask: torch.Tensor, predicted: torch.Tensor | None, classes: int) -> Image.Image:
     pixels = (image.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    tile = Image.fromarray(pixels).resize((_TILE, _TILE), Image.Resampling.BICUBIC)
-    for label in range(1, classes + 1):
-        if predicted is not None:
-            tile = _shade(tile, (predicted == label).cpu().numpy(), class_colour(label))
-    contours = [(label, c) for label in range(1, classes + 1) for c in _contours((mask == label).cpu().numpy())]
-    strokes = [((0, 0, 0, 150), _HALO, points) for _, points in contours]
-    strokes += [((*class_colour(label), 255), _STROKE, points) for label, points in contours]
-    outlines = _draw_strokes(strokes)
-    tile.paste(outlines.convert("RGB"), mask=outlines.getchannel("A"))
-    return tile
-
-
-def _draw_strokes(strokes: Sequence[tuple[tuple[int, ...], int, Points]]) -> Image.Image:
-    """Lines of a colour and half a width with round joints, later ones on top, at a tile's size (RGBA)."""
-    drawing = Image.new("RGBA", (_TILE * _FINER, _TILE * _FINER))
-    draw = ImageDraw.Draw(drawing)
-    for colour, radius, points in strokes:
-        draw.line(points, fill=colour, width=2 * radius + 1)
-        for point in points:
-            draw.circle(point, radius, fill=colour)
-    return drawing.reduce(_FINER)
-
-
-def _shade(tile: Image.Image, region: np.ndarray, colour: Colour) -> Image.Image:
-    cover = Image.fromarray(region.astype(np.uint8) * round(255 * _SHADE)).resize(tile.size, Image.Resampling.BILINEAR)
-    return Image.composite(Image.new("RGB", tile.size, colour), tile, cover)
-
-
-def _contours(region: np.ndarray) -> list[Points]:
-    """The closed outlines of a region, as (x, y) on the finer tile; also where it touches the image's border."""
-    finer = np.array([_TILE * _FINER / n for n in region.shape])
-    limit = np.array([_TILE * _FINER - 1.0] * 2)
-    outlines = []
-    for contour in find_contours(np.pad(region.astype(np.float32), 1), 0.5):
-        points = np.clip((_smooth(contour[:-1]) - 0.5) * finer, 0, limit)
-        closed = np.concatenate([points, points[:1]])
-        outlines.append([(float(x), float(y)) for y, x in closed])
-    return outlines
-
-
-def _smooth(points: np.ndarray) -> np.ndarray:
-    """Round off the pixels' steps along a closed outline, except where it is so short that nothing would be left."""
-    return ndimage.uniform_filter1d(points, 5, axis=0, mode="wrap") if len(points) > 24 else points
+    shaded = None if predicted is None else predicted.cpu().numpy()
+    return draw_overlay(pixels, (_TILE, _TILE), classes, outlined=mask.cpu().numpy(), shaded=shaded)
 
 
 def _lay_legend(classes: Sequence[str], predicted: bool, width: int) -> list[list[Entry]]:

@@ -17,12 +17,13 @@ from medtap.data import read_labels, read_scan
 from medtap.outputs import RunFolder, atomic_write
 from medtap.pretraining.appearance import blur, deform
 from medtap.pretraining.scenes import lesion, smooth_noise, uniform
-from medtap.report import contact_sheet
+from medtap.report import REPORT, contact_sheet
 from medtap.workflows.adapt import adapt
 from medtap.workflows.evaluate import evaluate
 from medtap.workflows.predict import Outcome, Progress, all_items, predict
 
 _IMAGES, _SIDE, _SHOWN = 25, 256, 8
+_NOTE = "A demonstration: these images are generated, and no patient is in them."
 
 
 def run_demo(
@@ -31,7 +32,8 @@ def run_demo(
     """Generate images, adapt to five of them, segment and score the others.
 
     Args:
-        out: the folder for ``data``, ``adapter``, ``masks``, ``scores`` and ``predictions.png``.
+        out: the folder for ``data``, ``adapter``, ``masks``, ``scores``, ``predictions.png`` and ``report.html``, which
+            is the one of the scores.
         seed: of the images and of the adaptation.
         device: ``auto``, ``cpu`` or ``cuda``.
         overwrite: whether an earlier demo in ``out`` may be replaced.
@@ -46,11 +48,32 @@ def run_demo(
         common: dict[str, Any] = {"device": device, "overwrite": True}
         adapted = adapt(images, masks, out / "adapter", options=TapOptions(seed=seed), classes=("lesion",), **common)
         predict(out / "adapter", images, out / "masks", progress=progress, **common)
-        metrics, outcome = evaluate(out / "adapter", images, masks, out / "scores", progress=progress, **common)
+        common |= {"progress": progress, "note": _NOTE}
+        metrics, outcome = evaluate(out / "adapter", images, masks, out / "scores", **common)
         sheet = predictions_sheet(images, masks, out / "masks", outcome.done[:_SHOWN])
         with atomic_write(run.file("predictions.png")) as partial:
             sheet.save(partial, format="PNG")
+        with atomic_write(run.file(REPORT)) as partial:
+            partial.write_bytes((out / "scores" / REPORT).read_bytes())
     return adapted, metrics, outcome
+
+
+def demo_data(folder: str | Path, seed: int = 0) -> tuple[Path, Path]:
+    """Generate 25 annotated images to try things on.
+
+    Args:
+        folder: new or empty.
+        seed: of the images.
+
+    Returns:
+        The folders of the images and of their masks, PNG of the same names.
+
+    Raises:
+        OutputError: the folder holds something else or cannot be written to.
+    """
+    with RunFolder(folder, inputs=[], options={"demo": _IMAGES, "seed": seed}) as run:
+        write_demo_data(run, seed)
+    return Path(folder) / "data" / "images", Path(folder) / "data" / "masks"
 
 
 def write_demo_data(run: RunFolder, seed: int) -> None:

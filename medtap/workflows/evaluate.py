@@ -16,10 +16,13 @@ from medtap.datasets import CaseList, find_cases
 from medtap.errors import InputError
 from medtap.inference import PlaneInferer, choose_device
 from medtap.memory import peak_memory_mb
-from medtap.metrics import CASE_SCORES, CaseScores, score_case, summarise
+from medtap.metrics import CaseScores, score_case, summarise
 from medtap.outputs import RunFolder, write_csv, write_json
+from medtap.outputs.tables import DIGITS, plain
 from medtap.record import AdaptationRecord
+from medtap.report import CasePicture
 from medtap.workflows.predict import Outcome, Progress, all_items, in_support, record_of, segment_cases
+from medtap.workflows.report import case_picture, write_evaluation_report
 from medtap.workflows.stream import CaseStream, Item, case_items
 from medtap.workflows.transforms import evaluation_transforms
 
@@ -36,8 +39,10 @@ def evaluate(
     mask_threshold: float | None = None,
     device: str = "auto",
     batch_size: int = 8,
+    clean: str = "none",
     overwrite: bool = False,
     progress: Progress = all_items,
+    note: str = "",
 ) -> tuple[dict[str, Any], Outcome]:
     """Segment annotated images that are not in the support set, score them on their own grid, write the scores.
 
@@ -45,13 +50,15 @@ def evaluate(
         adapter: the folder that ``adapt`` wrote.
         images: a folder (read recursively), a file or a CSV.
         masks: folder or file of the masks; None where a CSV names them.
-        out: the folder for ``metrics.csv`` and ``metrics.json``.
+        out: the folder for ``metrics.csv``, ``metrics.json`` and ``report.html``.
         layout: how the folder is laid out, where that is not plain.
         mask_threshold: foreground of the masks is what lies above it.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: planes at once.
+        clean: how masks are cleaned, a name in `medtap.workflows.clean.CLEANING`.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
+        note: what the report says of the data.
 
     Returns:
         The content of ``metrics.json``, and what became of the cases.
@@ -66,17 +73,24 @@ def evaluate(
     items = case_items(cases, images)
     outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *left_out])
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]
-    options = {"adapter_sha256": record.adapter_sha256, "inputs": inputs, "layout": layout, "threshold": mask_threshold}
-    preprocessing = evaluation_transforms(record.axis, mask_threshold, len(record.classes))
+    options: dict[str, Any] = {"adapter_sha256": record.adapter_sha256, "inputs": inputs, "layout": layout}
+    options |= {"threshold": mask_threshold, "clean": clean}
+    preprocessing = evaluation_transforms(record.axis, mask_threshold, record.classes)
     with RunFolder(out, inputs=inputs, options=options, overwrite=overwrite) as run:
         scores: dict[str, CaseScores] = {}
+        pictures: dict[str, CasePicture] = {}
         stream, start = CaseStream(items, preprocessing, outcome.failures), time.perf_counter()
         inferer = PlaneInferer(record.size, batch_size)
-        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on), len(items)):
+        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, clean), len(items)):
             scores[item["name"]] = score_item(item, record.classes)
+            pictures[item["name"]] = case_picture(item, record)
+            item.clear()  # lets go of a volume before anything else is read
         outcome.done, outcome.seconds = list(scores), time.perf_counter() - start
-        metrics = write_scores(run, scores, record, failed=len(outcome.failures), seconds=outcome.seconds)
         outcome.write(run)
+        metrics = write_scores(run, scores, record, failed=len(outcome.failures), seconds=outcome.seconds)
+        asked: dict[str, Any] = {"adapter": adapter, "images": images, "masks": masks, "layout": layout}
+        asked |= {"mask_threshold": mask_threshold, "clean": None if clean == "none" else clean}
+        write_evaluation_report(run, record, metrics, scores, pictures, outcome, asked, note)
     return metrics, outcome
 
 
@@ -97,13 +111,13 @@ def score_item(item: Item, classes: Sequence[str]) -> CaseScores:
 def write_scores(
     run: RunFolder, scores: Mapping[str, CaseScores], record: AdaptationRecord, *, failed: int, seconds: float
 ) -> dict[str, Any]:
-    """Write ``metrics.csv``, a row a case, and ``metrics.json``.
+    """Write ``metrics.csv``, a row a case, and ``metrics.json``; its content, rounded as it is there.
 
     Raises:
         InputError: every case failed, so there is nothing to tell.
     """
     if not scores:
-        raise InputError("no case could be scored", file=run.path, remedy="see the errors of the cases")
+        raise InputError("no case could be scored", file=run.path, remedy="see failed.csv")
     rows = [{"case": name, **score.row()} for name, score in scores.items()]
     write_csv(run.file(METRICS_TABLE), rows, list(rows[0]))
     metrics = {
@@ -122,19 +136,4 @@ def write_scores(
         },
     }
     write_json(run.file(METRICS), metrics)
-    return metrics
-
-
-def score_table(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Rows of (class, Dice, IoU, surface Dice, 95 % Hausdorff, mIoU) for people to read, the mean of all first."""
-    keys = (*CASE_SCORES, "miou")
-    rows = {"all": metrics} | (metrics["per_class"] if len(metrics["per_class"]) > 1 else {})
-    return [(name, *(shown_score(scores[key]) for key in keys)) for name, scores in rows.items()]
-
-
-def shown_score(score: Mapping[str, Any]) -> str:
-    """A score for people to read: its mean and, where there is one, its interval."""
-    if score["mean"] is None:
-        return "-"
-    interval = "" if score["ci95"] is None else " ({:.3f} to {:.3f})".format(*score["ci95"])
-    return f"{score['mean']:.3f}{interval}"
+    return plain(metrics, DIGITS)

@@ -12,12 +12,16 @@ from monai.transforms import Compose
 
 from medtap.adapted import AdaptedSegmenter, load_adapted
 from medtap.data import image_transforms
+from medtap.data.dicom_file import read_dataset
 from medtap.datasets import Case, CaseList, find_cases
 from medtap.episodes import sha256_of
 from medtap.errors import InputError
 from medtap.inference import PlaneInferer, choose_device
 from medtap.outputs import RunFolder, write_csv
+from medtap.outputs.dicom_repair import repair_warning, repaired
+from medtap.outputs.dicom_seg import SUFFIX as SEG_SUFFIX
 from medtap.record import AdaptationRecord
+from medtap.workflows.report import write_prediction_report
 from medtap.workflows.stream import CaseStream, Failure, Item, case_items
 from medtap.workflows.transforms import SaveMaskd, mask_name, to_labels
 
@@ -31,7 +35,7 @@ class Outcome:
     """What a run over cases came to.
 
     Attributes:
-        done: names of the cases that went through.
+        done: names of the cases that went through, now or before the run was interrupted.
         failures: the cases that did not.
         skipped: files that are no image, each with a reason.
         warnings: what a user should know.
@@ -66,10 +70,15 @@ def all_items(items: Iterable[Item], count: int) -> Iterable[Item]:  # noqa: ARG
 
 
 def segment_cases(
-    adapted: AdaptedSegmenter, stream: CaseStream, inferer: PlaneInferer, preprocessing: Compose, device: torch.device
+    adapted: AdaptedSegmenter,
+    stream: CaseStream,
+    inferer: PlaneInferer,
+    preprocessing: Compose,
+    device: torch.device,
+    clean: str = "none",
 ) -> Iterator[Item]:
-    """Segment the cases of a stream: each item with ``pred``, labels on its image's stored grid."""
-    back = to_labels(preprocessing)
+    """Segment the cases of a stream: each item with ``pred``, labels on its image's stored grid, cleaned if wanted."""
+    back = to_labels(preprocessing, clean, len(record_of(adapted).classes))
 
     def segment(item: Item) -> Item:
         images = item["image"].as_tensor().unsqueeze(0).to(device)
@@ -89,10 +98,11 @@ def predict(
     layout: str | None = None,
     device: str = "auto",
     batch_size: int = 8,
+    clean: str = "none",
     overwrite: bool = False,
     progress: Progress = all_items,
 ) -> Outcome:
-    """Segment a folder of images and write a mask for each, at the same relative path.
+    """Segment a folder of images, write a mask for each at the same relative path, and ``report.html``.
 
     Args:
         adapter: the folder that ``adapt`` wrote.
@@ -101,6 +111,7 @@ def predict(
         layout: how the folder is laid out, where that is not plain.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: planes at once.
+        clean: how masks are cleaned, a name in `medtap.workflows.clean.CLEANING`.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
 
@@ -113,19 +124,38 @@ def predict(
     cases = find_cases(images, layout=layout)
     items = case_items(cases, images)
     outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *seen_warnings(cases, record)])
-    options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout}
+    options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout, "clean": clean}
     preprocessing = image_transforms(record.axis)
     with RunFolder(out, inputs=[Path(images)], options=options, overwrite=overwrite) as run:
-        save, start = SaveMaskd("pred", run, len(record.classes)), time.perf_counter()
-        todo = [item for item in items if not run.has(mask_name(item["name"], item["image"]))]
+        origin = {"adapter_sha256": record.adapter_sha256, "method": record.method}
+        save, start = SaveMaskd("pred", run, record.classes, **origin), time.perf_counter()
+        written = {item["name"]: mask_name(item["name"], item["image"]) for item in items}
+        done = [item for item in items if run.has(written[item["name"]])]
+        todo = [item for item in items if not run.has(written[item["name"]])]
         stream = CaseStream(todo, preprocessing, outcome.failures)
         inferer = PlaneInferer(record.size, batch_size)
-        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on), len(todo)):
-            save(item)
-            outcome.done.append(item["name"])
+        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, clean), len(todo)):
+            stream.attempt(save, item, InputError)
+            item.clear()  # lets go of a volume before anything else is read
+        masks = {name: mask for name, mask in written.items() if run.has(mask)}
+        outcome.done = list(masks)
+        outcome.warnings += sorted([*save.warnings, *earlier_repairs(done)])
         outcome.seconds = time.perf_counter() - start
         outcome.write(run)
+        asked = {"adapter": adapter, "images": images, "layout": layout, "clean": None if clean == "none" else clean}
+        write_prediction_report(run, record, items, masks, outcome, asked)
     return outcome
+
+
+def earlier_repairs(done: Iterable[Item]) -> list[str]:
+    """What was repaired to write the DICOM SEG of cases that were done when a run went on, so that it tells it too."""
+    found: list[str] = []
+    for item in done:
+        if mask_name(item["name"], item["image"]).endswith(SEG_SUFFIX):
+            files = [item["image"]] if isinstance(item["image"], str) else item["image"]
+            changed = {keyword for file in files for keyword in repaired(read_dataset(Path(file), pixels=False))[1]}
+            found += repair_warning(item["name"], sorted(changed))
+    return found
 
 
 def record_of(adapted: AdaptedSegmenter) -> AdaptationRecord:
@@ -141,7 +171,7 @@ def record_of(adapted: AdaptedSegmenter) -> AdaptationRecord:
 
 def in_support(case: Case, record: AdaptationRecord) -> bool:
     """Whether a case's image (of a volume, any plane) is in the support set, by the hash of its file."""
-    return sha256_of(case.image) in {source["image_sha256"] for source in record.support}
+    return sha256_of(case.sources) in {source["image_sha256"] for source in record.support}
 
 
 def seen_warnings(cases: CaseList, record: AdaptationRecord) -> list[str]:

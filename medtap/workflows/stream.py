@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai.data import IterableDataset
+from monai.data import IterableDataset, MetaTensor
 
-from medtap.datasets import CaseList
-from medtap.errors import InputError, medtap_cause
+from medtap.datasets import Case, CaseList
+from medtap.errors import InputError, MedtapError, medtap_cause
 
 Item = dict[str, Any]
 
@@ -33,6 +33,8 @@ class Failure:
 def case_items(cases: CaseList, folder: str | Path | None = None) -> list[Item]:
     """MONAI data dictionaries of cases: ``image``, ``name`` and, where there is a mask, ``label``.
 
+    ``image`` is a path, or for a DICOM series the list of its files.
+
     Args:
         cases: what a layout found.
         folder: where they were looked for, for the message.
@@ -43,10 +45,14 @@ def case_items(cases: CaseList, folder: str | Path | None = None) -> list[Item]:
     if not cases.cases:
         raise InputError("there is nothing to segment", file=folder, remedy="name a folder with images")
     return [
-        {"name": case.name, "image": str(case.image), "resize_mask": case.resize_mask}
+        {"name": case.name, "image": _image(case), "resize_mask": case.resize_mask}
         | ({} if case.mask is None else {"label": str(case.mask)})
         for case in cases.cases
     ]
+
+
+def _image(case: Case) -> str | list[str]:
+    return [str(file) for file in case.files] if case.files else str(case.image)
 
 
 class CaseStream(IterableDataset):
@@ -71,13 +77,20 @@ class CaseStream(IterableDataset):
             if loaded is not None:
                 yield loaded
 
-    def attempt(self, work: Callable[[Item], Item], item: Item) -> Item | None:
-        """Do something with a case; its result, or None when it failed and was recorded."""
+    def attempt(self, work: Callable[[Item], Any], item: Item, errors: type[MedtapError] = MedtapError) -> Any | None:
+        """Do something with a case; its result, or None when it failed by such an error and was recorded."""
         try:
             return work(item)
         except Exception as error:
             cause = medtap_cause(error)
-            if cause is None:
+            if not isinstance(cause, errors):
                 raise
-            self.failures.append(Failure(str(item["name"]), Path(str(item.get("image", ""))), str(cause)))
+            self.failures.append(Failure(str(item["name"]), _file(item.get("image", ""), cause), str(cause)))
             return None
+
+
+def _file(image: Any, cause: MedtapError) -> Path:
+    """The image of a case that failed: of a series, the file or folder that the error is about."""
+    if isinstance(image, MetaTensor):
+        image = image.meta["filename_or_obj"]
+    return Path(image) if isinstance(image, str) else cause.file or Path(image[0])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from monai.transforms import LoadImage
 
-from medtap.data import Geometry, ScanReader, read_scan, scan_tensor
-from medtap.data.scan import check_file, check_finite, single_path
+from medtap.data import Geometry, Scan, ScanReader, read_scan, scan_of, scan_tensor
+from medtap.data.scan import check_file, check_finite, paths_of, single_path
 from medtap.errors import InputError
 
 
@@ -58,3 +60,19 @@ def test_several_files_for_one_image_are_refused():
 def test_what_float32_cannot_hold_is_refused(bad, tmp_path):
     with pytest.raises(InputError, match=r"NaN or infinite.*found 1 that are not"):
         check_finite(np.array([0.0, bad]), tmp_path)
+
+
+def test_a_window_and_the_files_of_a_series_come_back_from_the_meta_data():
+    files = (Path("a"), Path("b"))
+    scan = Scan(
+        np.zeros((2, 3, 4)), Geometry(np.eye(4), (2, 3, 4), (1.0, 1.0, 1.0)), files[0], files, (-5.0, 5.0), True
+    )
+    back = scan_of(scan_tensor(scan))
+    assert (back.files, back.window, back.inverted) == (files, (-5.0, 5.0), True)
+
+
+def test_paths_are_one_or_those_of_a_series():
+    assert paths_of("a") == (Path("a"),)
+    assert paths_of(["a", "b"]) == (Path("a"), Path("b"))
+    with pytest.raises(InputError, match="no file for an image"):
+        paths_of([])
