@@ -1,7 +1,7 @@
 """Images as MONAI Label and MONAI Deploy hand them over, and masks as they take them back.
 
-Both may read a file themselves and leave out LoadImaged. MONAI Label then gives pixels with the channel last, [W,H,1] or
-[H,W,3]. MONAI Deploy gives [W,H,planes], marks everything "no_channel", and so passes a colour image as [3,W,H] or
+Both may read a file themselves and leave out LoadImaged. MONAI Label then gives pixels with the channel last, [W,H,1]
+or [H,W,3]. MONAI Deploy gives [W,H,planes], marks everything "no_channel", and so passes a colour image as [3,W,H] or
 [W,H,1,3]; it takes masks as [1,W,H,planes] only.
 """
 

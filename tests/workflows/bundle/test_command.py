@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from medtap.errors import InputError, OptionError
+from medtap.errors import InputError, OptionError, OutputError
 from medtap.workflows.bundle.command import (
     finish_command,
     named_arguments,
@@ -120,6 +120,14 @@ def test_refusal_is_told_in_one_line(capsys):
         tell_refusal(RuntimeError, error, None)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: data: there is nothing to segment\n"
+
+
+@pytest.mark.parametrize("remedy", ["choose another --out", "choose another --out, or give --overwrite", "see --out;"])
+def test_output_folder_has_the_name_that_bundles_give_it(capsys, remedy):
+    with pytest.raises(SystemExit):
+        tell_refusal(OutputError, OutputError("it is there", file="a--out/x--out", remedy=remedy), None)
+    expected = remedy.replace("--out", "--output_dir")
+    assert capsys.readouterr().err == f"error: a--out/x--out: it is there; {expected}\n"
 
 
 def test_other_errors_keep_their_traceback(capsys):
