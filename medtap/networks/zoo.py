@@ -72,7 +72,7 @@ def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
         raise WeightsError("the network's weights are not there", file=folder, remedy="name a folder with weights")
     network = build_network(_read_card(folder / CARD_FILE))
     load_weights(network, read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
-    network.source = str(name_or_folder)
+    network.source = str(name_or_folder if known else folder.resolve())
     return network.eval().requires_grad_(False)
 
 

@@ -39,9 +39,14 @@ def test_unknown_name_names_the_nearest() -> None:
         load_network("x")
 
 
+def test_a_folder_is_remembered_wherever_one_stands(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saved.parent)
+    assert load_network(f"./{saved.name}").source == str(saved.resolve())
+
+
 def test_saved_network_is_the_same_up_to_half_precision(saved: Path) -> None:
     network = load_network(saved)
-    assert (network.name, network.source) == ("tiny", str(saved))
+    assert (network.name, network.source) == ("tiny", str(saved.resolve()))
     assert not network.training
     assert all(parameter.dtype == torch.float32 and not parameter.requires_grad for parameter in network.parameters())
     expected = tiny_network(seed=1).half().float().state_dict()
