@@ -156,7 +156,7 @@ def pseudo_query_loss(network: FewShotSegmenter, step: PseudoQueries, classes: i
     """Segment a step's pseudo-queries by their shots, each picture encoded once; the support loss, a scalar."""
     features = network.encode(step.images)
     memory = remember_classes(network, features, step.masks, classes)
-    query = tuple(level[step.queries] for level in features)
+    query = tuple(level.index_select(0, step.queries) for level in features)
     logits = recall_classes(network, query, memory, step.masks.shape[-2:], step.shots)
     return support_loss(logits, step.masks[step.queries])
 

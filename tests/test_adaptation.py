@@ -258,3 +258,14 @@ def test_gpu_adapts_like_the_cpu(shots: int) -> None:
         torch.testing.assert_close(on_gpu(query.cuda()).cpu(), on_cpu(query), atol=1e-2, rtol=0)
     overlap = F.cosine_similarity(torch.tensor(on_gpu.record.losses), torch.tensor(on_cpu.record.losses), dim=0)
     assert overlap > 0.999
+
+
+def test_several_threads_give_the_same_bits() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        support, options = support_set(4, classes=2, size=256), TapOptions(passes=3)
+        runs = [take_a_peek(tiny_network(), support, options=options).state_dict() for _ in range(3)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(value, again[name]) for again in runs[1:] for name, value in runs[0].items())

@@ -27,5 +27,10 @@ def leave_one_out(shots: int, drawn: int | None = None, generator: Generator | N
 
 
 def select_shots(memory: Memory, index: Tensor) -> Memory:
-    """From a memory [B,K,...], the shots index [Q,M] of each query: [B*Q,M,...], queries of one set side by side."""
-    return tuple(kept[:, index].flatten(0, 1) for kept in memory)
+    """From a memory [B,K,...], the shots index [Q,M] of each query: [B*Q,M,...], queries of one set side by side.
+
+    By ``index_select``, whose gradient is summed in a fixed order: that of ``memory[:, index]`` is summed by several
+    threads at once, and adapters of the same seed would differ in their last bits.
+    """
+    chosen = (kept.index_select(1, index.flatten()).unflatten(1, index.shape) for kept in memory)
+    return tuple(kept.flatten(0, 1) for kept in chosen)
