@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from medtap.workflows import adapt, predict
 from medtap.workflows.bundle import class_names
@@ -46,7 +47,7 @@ def run(bundle, config, *arguments):
     """Run a bundle's config in a process of its own."""
     file = str(bundle / "configs" / f"{config}.json")
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", file, "--bundle_root", str(bundle)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on their number
     return subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
     )
