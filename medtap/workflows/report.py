@@ -127,7 +127,9 @@ def _reread_picture(item: Item, mask: Path, record: AdaptationRecord) -> CasePic
         labels = read_labels(mask, scan, classes=record.classes)
     except MedtapError:
         return None
-    image = plane_transforms(record.axis)({"image": scan_tensor(scan)})["image"]
+    loaded = {"image": scan_tensor(scan)}
+    del scan  # of a whole series, before the transforms make another copy of it
+    image = plane_transforms(record.axis)(loaded)["image"]
     return case_picture({"image": image, "pred": torch.from_numpy(labels[None])}, record)
 
 
