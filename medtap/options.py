@@ -51,6 +51,19 @@ def fill(cls: type[T], values: Mapping[str, Any], file: str | Path | None = None
     return cls(**values)
 
 
+def refuse_unknown_choice(problem: str, choice: object, known: Iterable[str]) -> None:
+    """Refuse a choice that is not one of those known, naming the nearest.
+
+    Raises:
+        OptionError: the choice is unknown.
+    """
+    known = tuple(known)
+    if choice not in known:
+        near = get_close_matches(str(choice), known, n=1)
+        remedy = f"did you mean {near[0]}?" if near else None
+        raise OptionError(problem, expected=", ".join(known), found=repr(choice), remedy=remedy)
+
+
 def refuse_unknown(names: Iterable[str], known: Iterable[str], file: str | Path | None = None) -> None:
     """Refuse names that are not known, all at once, with the nearest known one for each.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import nibabel as nib
 import numpy as np
 
 from medtap.data.scan import Geometry
-from medtap.errors import OptionError
+from medtap.options import refuse_unknown_choice
 
 AXES: dict[str, str] = {"axial": "PLS", "coronal": "ILA", "sagittal": "IPL"}
 """Directions of rows (downwards), columns (to the right) and planes, as radiologists look at each axis."""
@@ -20,12 +18,7 @@ def axis_codes(axis: str) -> str:
     Raises:
         OptionError: no such axis.
     """
-    if axis not in AXES:
-        near = get_close_matches(str(axis), AXES, n=1)
-        raise OptionError(
-            "unknown axis", expected=", ".join(AXES), found=repr(axis),
-            remedy=f"did you mean {near[0]}?" if near else None,
-        )  # fmt: skip
+    refuse_unknown_choice("unknown axis", axis, AXES)
     return AXES[axis]
 
 

@@ -127,12 +127,17 @@ def scan_tensor(scan: Scan) -> MetaTensor:
     return MetaTensor(np.ascontiguousarray(array), meta=meta)
 
 
+def spacing_of(tensor: MetaTensor) -> tuple[float, ...] | None:
+    """Distances of neighbours in mm along each stored axis, from a tensor's meta data; None where not known."""
+    spacing = tuple(float(step) for step in tensor.meta[SPACING])
+    return spacing if np.isfinite(spacing).all() else None
+
+
 def scan_of(image: MetaTensor) -> Scan:
     """The inverse of `scan_tensor`: an image [1 or 3, H, W] or volume [1, X, Y, Z] that is still as it was stored."""
     pixels = np.asarray(image.as_tensor().cpu())
-    spacing = tuple(float(step) for step in image.meta[SPACING])
-    known = spacing if np.isfinite(spacing).all() else None
-    geometry = Geometry(np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE]), tuple(image.shape[1:]), known)
+    affine = np.asarray(image.meta[MetaKeys.ORIGINAL_AFFINE])
+    geometry = Geometry(affine, tuple(image.shape[1:]), spacing_of(image))
     path = Path(image.meta.get(ImageMetaKey.FILENAME_OR_OBJ, ""))
     files = tuple(Path(file) for file in image.meta.get(FILES, ()))
     return Scan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from medtap.datasets.cases import Case, CaseList
@@ -12,7 +11,7 @@ from medtap.datasets.decathlon import DECATHLON
 from medtap.datasets.folder import FOLDER
 from medtap.datasets.isic import ISIC2017, ISIC2018
 from medtap.datasets.layout import Layout
-from medtap.errors import OptionError
+from medtap.options import refuse_unknown_choice
 
 __all__ = ["LAYOUTS", "Case", "CaseList", "Layout", "find_cases"]
 
@@ -44,12 +43,8 @@ def find_cases(images: str | Path, masks: str | Path | None = None, *, layout: s
         InputError: no image, no mask that fits, more than one that does, or a data list that leads out of its folder.
     """
     images, masks = Path(images), None if masks is None else Path(masks)
-    if layout is not None and layout not in LAYOUTS:
-        near = get_close_matches(layout, LAYOUTS, n=1)
-        raise OptionError(
-            "unknown layout", expected=", ".join(LAYOUTS), found=repr(layout),
-            remedy=f"did you mean {near[0]}?" if near else None,
-        )  # fmt: skip
+    if layout is not None:
+        refuse_unknown_choice("unknown layout", layout, LAYOUTS)
     if images.suffix.lower() == ".csv":
         return find_listed(images)
     return (LAYOUTS[layout] if layout is not None else _detected(images)).find(images, masks)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from monai.transforms import FillHoles, KeepLargestConnectedComponent
 
-from medtap.errors import OptionError
+from medtap.options import refuse_unknown_choice
 
 CLEANING = ("none", "largest", "holes", "both")
 
@@ -24,12 +23,7 @@ def cleaning(clean: str, classes: int) -> list[Callable[[Any], Any]]:
     Raises:
         OptionError: no such way.
     """
-    if clean not in CLEANING:
-        near = get_close_matches(str(clean), CLEANING, n=1)
-        raise OptionError(
-            "unknown way of cleaning", expected=", ".join(CLEANING), found=repr(clean),
-            remedy=f"did you mean {near[0]}?" if near else None,
-        )  # fmt: skip
+    refuse_unknown_choice("unknown way of cleaning", clean, CLEANING)
     labels = list(range(1, classes + 1))
     steps: dict[str, Callable[[Any], Any]] = {
         "largest": KeepLargestConnectedComponent(applied_labels=labels, is_onehot=False, independent=True),

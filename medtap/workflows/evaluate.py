@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medtap.adapted import load_adapted
-from medtap.data import SPACING
+from medtap.data.scan import spacing_of
 from medtap.datasets import CaseList, find_cases
 from medtap.errors import InputError
 from medtap.inference import PlaneInferer, choose_device
@@ -89,7 +89,7 @@ def evaluate(
         outcome.write(run)
         metrics = write_scores(run, scores, record, failed=len(outcome.failures), seconds=outcome.seconds)
         asked: dict[str, Any] = {"adapter": adapter, "images": images, "masks": masks, "layout": layout}
-        asked |= {"mask_threshold": mask_threshold, "clean": None if clean == "none" else clean}
+        asked |= {"mask_threshold": mask_threshold, "clean": clean}
         write_evaluation_report(run, record, metrics, scores, pictures, outcome, asked, note)
     return metrics, outcome
 
@@ -104,8 +104,7 @@ def without_support(cases: CaseList, record: AdaptationRecord) -> tuple[CaseList
 def score_item(item: Item, classes: Sequence[str]) -> CaseScores:
     """Score an item's ``pred`` [1,...] against its ``label`` [1,...], in mm where the image's spacing is known."""
     found, truth = (np.asarray(item[key].cpu())[0].astype(np.uint8) for key in ("pred", "label"))
-    spacing = [float(step) for step in item["label"].meta[SPACING]]
-    return score_case(found, truth, classes, spacing if np.isfinite(spacing).all() else None)
+    return score_case(found, truth, classes, spacing_of(item["label"]))
 
 
 def write_scores(

@@ -142,7 +142,7 @@ def predict(
         outcome.warnings += sorted([*save.warnings, *earlier_repairs(done)])
         outcome.seconds = time.perf_counter() - start
         outcome.write(run)
-        asked = {"adapter": adapter, "images": images, "layout": layout, "clean": None if clean == "none" else clean}
+        asked = {"adapter": adapter, "images": images, "layout": layout, "clean": clean}
         write_prediction_report(run, record, items, masks, outcome, asked)
     return outcome
 

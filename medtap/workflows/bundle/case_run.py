@@ -115,7 +115,7 @@ class CaseRun:
         """The options of the command of medtap's own that does the same."""
         asked: dict[str, Any] = {"adapter": self.model.adapter_below(self.output_dir), "images": self.cases.images}
         asked |= {"masks": self.cases.masks, "layout": self.cases.layout, "mask_threshold": self.mask_threshold}
-        return asked | {"clean": None if self.clean == "none" else self.clean}
+        return asked | {"clean": self.clean}
 
     def abort(self, error: BaseException) -> None:
         """Leave the folder half-done, so that the same command goes on with it, and let the error through.
