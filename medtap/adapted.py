@@ -13,9 +13,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from medtap.adapters import build_adapter
+from medtap.ensembles import mean_prediction, support_subsets
 from medtap.errors import WeightsError
 from medtap.networks.classes import recall_classes, remember_classes
-from medtap.networks.segmenter import FewShotSegmenter, Memory, share_weights
+from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, share_weights
 from medtap.networks.zoo import load_network, read_tensors, weights_sha256
 from medtap.outputs import atomic_write, write_json
 from medtap.record import MANIFEST, AdaptationRecord
@@ -33,6 +34,10 @@ class AdaptedSegmenter(nn.Module):
         classes: names of labels 1 to N.
         adapter: the adapter's values, for ``save``.
         record: what is known of the adaptation, for ``save``.
+
+    Attributes:
+        subsets: how many subsets of the support set a query is segmented by beside the whole set, their predictions
+            averaged; see ``support_subsets``. It is no part of what is saved.
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class AdaptedSegmenter(nn.Module):
         record: AdaptationRecord | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.classes, self.record = network, tuple(classes), record
+        self.network, self.classes, self.record, self.subsets = network, tuple(classes), record, 0
         self._adapter = dict(adapter or {})
         self._kept = len(memory)
         for index, kept in enumerate(memory):
@@ -77,8 +82,25 @@ class AdaptedSegmenter(nn.Module):
         return self.record.size if self.record else self.network.size
 
     def forward(self, image: Tensor) -> Tensor:
-        """Segment images [B,3,H,W] in [0,1]: logits [B,N+1,H,W], background first."""
-        return recall_classes(self.network, self.network.encode(image), self.memory, image.shape[-2:])
+        """Segment images [B,3,H,W] in [0,1], of any size: logits [B,N+1,H,W], background first.
+
+        With subsets, as ``mean_prediction``, each image encoded once all the same.
+
+        Raises:
+            OptionError: the support set does not have so many subsets.
+        """
+        query, size = self.network.encode(image), image.shape[-2:]
+        whole = recall_classes(self.network, query, self.memory, size)
+        if self.subsets == 0:
+            return whole
+        return mean_prediction(torch.cat([whole.unsqueeze(0), self._by_subsets(query, size)]))
+
+    def _by_subsets(self, query: Features, size: torch.Size) -> Tensor:
+        """Decode query features [B,C,h,w] by each of S subsets in one batch: logits [S,B,N+1,H,W]."""
+        chosen = support_subsets(self.memory[0].shape[1], self.subsets).to(query[0].device)
+        repeated = tuple(level.repeat(self.subsets, 1, 1, 1) for level in query)
+        shots = chosen.repeat_interleave(query[0].shape[0], dim=0)
+        return recall_classes(self.network, repeated, self.memory, size, shots).unflatten(0, (self.subsets, -1))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self.network._apply(torch.clone)  # loading writes in place, and the base network shares these tensors

@@ -28,11 +28,16 @@ def adapt(
     network: o.Network = "medtap-atto",
     method: o.Method = "lora",
     rank: o.Rank = None,
-    passes: o.Passes = 8,
-    learning_rate: o.LearningRate = 1e-3,
-    schedule: o.Schedule = "per_pass",
-    augment: o.Augment = False,
+    preset: o.Preset = "medtap",
+    passes: o.Passes = None,
+    learning_rate: o.LearningRate = None,
+    schedule: o.Schedule = None,
+    augment: o.Augment = None,
+    rates: o.Rates = None,
+    average: o.Average = None,
+    guard: o.Guard = None,
     shots: o.Shots = 5,
+    size: o.Size = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     classes: o.Classes = None,
@@ -43,11 +48,11 @@ def adapt(
 ) -> None:
     """Adapt a network to a few annotated images."""
     from medtap import console, workflows
-    from medtap.adaptation import TapOptions
-    from medtap.adapters import build_adapter
+    from medtap.presets import use_preset
 
-    adapter = build_adapter(method, {} if rank is None else {"rank": rank})
-    options = TapOptions(passes, learning_rate, schedule=schedule, augment=augment, seed=seed)
+    tap: dict[str, Any] = {"passes": passes, "learning_rate": learning_rate, "schedule": schedule, "augment": augment}
+    tap |= {"rates": rates, "average": average, "guard": guard, "seed": seed}
+    adapter, options = use_preset(preset, method, {"rank": rank}, **tap)
     support: dict[str, Any] = {
         "layout": layout,
         "axis": axis,
@@ -55,6 +60,7 @@ def adapt(
         "classes": console.names(classes),
     }
     run: dict[str, Any] = {"network": network, "adapter": adapter, "options": options, "shots": shots, "device": device}
+    run |= {"size": size}
     adapted = workflows.adapt(support_images, support_masks, out, overwrite=overwrite, **run, **support)
     console.show_adaptation(adapted, out)
 
@@ -68,6 +74,9 @@ def predict(
     device: o.Device = "auto",
     batch_size: o.BatchSize = 8,
     clean: o.Clean = "none",
+    flips: o.Flips = "none",
+    subsets: o.Subsets = 0,
+    query_size: o.QuerySize = None,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Segment new images with an adapted network; masks keep the images' own formats and grids."""
@@ -77,6 +86,9 @@ def predict(
         "device": device,
         "batch_size": batch_size,
         "clean": clean,
+        "flips": flips,
+        "subsets": subsets,
+        "query_size": query_size,
         "overwrite": overwrite,
         "progress": console.progress,
     }
@@ -96,6 +108,9 @@ def evaluate(
     device: o.Device = "auto",
     batch_size: o.BatchSize = 8,
     clean: o.Clean = "none",
+    flips: o.Flips = "none",
+    subsets: o.Subsets = 0,
+    query_size: o.QuerySize = None,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Score an adapted network on annotated images that it has not learnt from."""
@@ -105,6 +120,9 @@ def evaluate(
         "device": device,
         "batch_size": batch_size,
         "clean": clean,
+        "flips": flips,
+        "subsets": subsets,
+        "query_size": query_size,
         "overwrite": overwrite,
         "progress": console.progress,
     }
@@ -137,6 +155,8 @@ def benchmark(
     data: Annotated[Path | None, typer.Option(help="The data, where the benchmark is run on some.")] = None,
     shots: Annotated[int | None, typer.Option(help="Annotated images an episode; the configuration's if not.")] = None,
     episodes: Annotated[int | None, typer.Option(help="How many episodes; the configuration's if not given.")] = None,
+    network: Annotated[str | None, typer.Option(help="The network, or a folder; the configuration's if not.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda; the configuration's if not given.")] = None,
     seed: o.Seed = 0,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -144,8 +164,8 @@ def benchmark(
     from medtap import console
     from medtap.benchmarks import run_benchmark
 
-    asked: dict[str, Any] = {"data": data, "shots": shots, "episodes": episodes}
-    results = run_benchmark(config, out, seed=seed, overwrite=overwrite, **asked)
+    asked: dict[str, Any] = {"data": data, "shots": shots, "episodes": episodes, "network": network, "device": device}
+    results = run_benchmark(config, out, seed=seed, overwrite=overwrite, say=console.say, **asked)
     console.show_benchmark(results, out)
 
 

@@ -25,12 +25,34 @@ Classes = Annotated[str | None, typer.Option(help="Names of the labels 1, 2, ...
 Network = Annotated[str, typer.Option(help="The pretrained network: a name of `medtap info networks`, or a folder.")]
 Method = Annotated[str, typer.Option(help="What is trained: a name of `medtap info methods`.")]
 Rank = Annotated[int | None, typer.Option(help="Rank of the adapter; the method's own when not given.")]
-Passes = Annotated[int, typer.Option(help="How often every support image is a pseudo-query; 0 does not adapt.")]
-LearningRate = Annotated[float, typer.Option(help="AdamW's learning rate.")]
-Schedule = Annotated[str, typer.Option(help="per_pass: one step a pass; per_support: one step an image (the paper's).")]
-Augment = Annotated[bool, typer.Option("--augment", help="Train on random views of the support images.")]
+Preset = Annotated[str, typer.Option(help="How to adapt: medtap (ours) or paper (plain Take a Peek, rank 64).")]
+Passes = Annotated[int | None, typer.Option(help="How often every support image is a pseudo-query; 0 does not adapt.")]
+LearningRate = Annotated[float | None, typer.Option(help="AdamW's learning rate.")]
+Schedule = Annotated[
+    str | None, typer.Option(help="per_pass: one step a pass; per_support: one step an image (the paper's).")
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(help="Views of the support images to train on: none, upright, mirrored, any (turned by any angle)."),
+]
+Rates = Annotated[str | None, typer.Option(help="learned: each layer at its own rate, learned by the network; even.")]
+Average = Annotated[int | None, typer.Option(help="Average the adapter over so many last passes.")]
+Guard = Annotated[
+    str | None, typer.Option(help="held_out: weaken the adapter where held-out support images ask for it; none.")
+]
 Shots = Annotated[int, typer.Option(help="How many annotated images to learn from.")]
 Seed = Annotated[int, typer.Option(help="Draws the support set and the adapter's initial values.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int, typer.Option(help="Images or planes segmented at once.")]
-Clean = Annotated[str, typer.Option(help="Clean masks class by class: none, largest (piece alone), holes, both.")]
+Size = Annotated[int | None, typer.Option(help="Side in pixels of the network's input; its own when not given.")]
+QuerySize = Annotated[
+    int | None, typer.Option(help="Side in pixels that images are brought to; the support set's when not given.")
+]
+Flips = Annotated[
+    str, typer.Option(help="Average with mirror images: none, horizontal (twice the time), both (four times).")
+]
+Subsets = Annotated[int, typer.Option(help="Average with so many subsets of the support set.")]
+Clean = Annotated[
+    str,
+    typer.Option(help="Clean masks class by class: none, largest (piece alone), holes, both, auto (as support masks)."),
+]

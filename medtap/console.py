@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.progress import track
 from rich.table import Table
 
@@ -68,8 +69,11 @@ def show_scores(metrics: Mapping[str, Any]) -> None:
 
 
 def show_benchmark(results: Mapping[str, Any], out: Path) -> None:
-    """Print what was measured: a column a setting of cost, or a row a method with its scores."""
-    _console.print(_cost_table(results["settings"]) if "settings" in results else _score_rows(results["methods"]))
+    """Print what was measured: a column a setting of cost, a row a method with its scores, or the page of episodes."""
+    if "published" in results:
+        _console.print(Markdown((out / "table.md").read_text(encoding="utf-8")))
+    else:
+        _console.print(_cost_table(results["settings"]) if "settings" in results else _score_rows(results["methods"]))
     say(f"results in {out / 'results.json'}")
 
 
@@ -81,10 +85,11 @@ def _cost_table(settings: Mapping[str, Mapping[str, float]]) -> Table:
 
 
 def _score_rows(methods: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("", *(name for name, _ in _SCORES), "seconds an episode")
+    table = Table("", *(name for name, _ in _SCORES), "mIoU gained", "seconds to adapt")
     for name, row in methods.items():
-        scores = (shown_score(row[key]) for _, key in _SCORES)
-        table.add_row(name, *scores, f"{row['cost']['seconds_per_episode']:.3g}")
+        scores = [shown_score(row[key]) for _, key in _SCORES]
+        gained = shown_score(row["difference_to_vanilla"]["miou"]) if "difference_to_vanilla" in row else ""
+        table.add_row(name, *scores, gained, f"{row['cost']['adapt_seconds']:.3g}")
     return table
 
 

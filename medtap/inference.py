@@ -12,10 +12,14 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from medtap.data.resize import resize_images
+from medtap.ensembles import FLIPS, segment_flipped
 from medtap.errors import AdaptationError, OptionError
 from medtap.networks.segmenter import resize_logits
+from medtap.options import refuse_unknown_choice
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+SMALLEST = 32
+"""Side in pixels of the smallest input that has a map of stride 32."""
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -40,6 +44,17 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device(name)
 
 
+def input_size(asked: int | None, own: int) -> int:
+    """Side in pixels of a network's input: what is asked for, or its own.
+
+    Raises:
+        OptionError: what is asked for is too small.
+    """
+    if asked is not None and asked < SMALLEST:
+        raise OptionError("the input is too small to be segmented", expected=f"{SMALLEST} px or more", found=f"{asked}")
+    return asked or own
+
+
 class PlaneInferer(Inferer):
     """Segments every plane of an image or volume at the network's size and brings the logits back to the plane's own.
 
@@ -47,15 +62,18 @@ class PlaneInferer(Inferer):
         size: side in pixels of the network's input; planes are stretched to this square.
         batch_size: planes at once; halved for good, with a warning, when the GPU's memory does not hold them.
         precision: ``float32``, ``bfloat16``, or ``auto``: bfloat16 on GPUs that have it, float32 on CPUs.
+        flips: a name in `FLIPS`: ``horizontal`` averages a plane's prediction with that of its mirror image, at twice
+            the time; ``both`` with those of its three mirror images, at four times.
     """
 
-    def __init__(self, size: int, batch_size: int = 8, precision: str = "auto") -> None:
+    def __init__(self, size: int, batch_size: int = 8, precision: str = "auto", flips: str = "none") -> None:
         super().__init__()
+        refuse_unknown_choice("unknown flips", flips, FLIPS)
         if precision not in PRECISIONS:
             raise OptionError(f"no precision is called {precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
         if size < 1 or batch_size < 1:
             raise OptionError("size and batch size are at least 1", found=f"{size} and {batch_size}")
-        self.size, self.batch_size, self.precision = size, batch_size, precision
+        self.size, self.batch_size, self.precision, self.flips = size, batch_size, precision, flips
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Segment images [B,C,H,W] or volumes [B,C,H,W,D] of planes along the last axis, C one or three.
@@ -110,7 +128,8 @@ class PlaneInferer(Inferer):
 
     def _batch(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         images = resize_images(planes.float(), self.size)
-        return resize_logits(network(images.expand(-1, 3, -1, -1)), planes.shape[-2:])
+        logits = segment_flipped(network, images.expand(-1, 3, -1, -1), self.flips)
+        return resize_logits(logits, planes.shape[-2:])
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
         able = device.type == "cuda" and torch.cuda.is_bf16_supported()

@@ -48,7 +48,11 @@ def fill(cls: type[T], values: Mapping[str, Any], file: str | Path | None = None
     missing = [name for name in needed if name not in values]
     if missing:
         raise OptionError(f"missing option {', '.join(map(repr, missing))}", file=file)
-    return cls(**values)
+    try:
+        return cls(**values)
+    except OptionError as refusal:
+        told = {"expected": refusal.expected, "found": refusal.found, "remedy": refusal.remedy}
+        raise OptionError(refusal.problem, file=refusal.file or file, **told) from refusal
 
 
 def refuse_unknown_choice(problem: str, choice: object, known: Iterable[str]) -> None:

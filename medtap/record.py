@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medtap._version import __version__
 from medtap.adapters import Adapter
@@ -15,9 +15,8 @@ from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import weights_sha256
 from medtap.options import fill
 from medtap.support import SupportSet
-
-if TYPE_CHECKING:
-    from medtap.adaptation import TapOptions
+from medtap.support_shape import ClassShape, support_shape
+from medtap.tap_options import TapOptions
 
 MANIFEST = "manifest.json"
 
@@ -39,7 +38,10 @@ class AdaptationRecord:
         support_sha256: of the support set.
         support: name, plane and hash of the file of each support image.
         losses: the support loss before each optimizer step.
+        check: what the guard saw: the Dice loss of held-out support images ``unadapted`` and ``adapted``, and the
+            ``strength`` that the adapter was given, 1 where it was left as trained.
         warnings: what was odd about the support set.
+        support_shape: by class, the shape it has in the support masks; empty where an older version adapted.
         adapter_sha256: of the saved tensors; empty until saved.
         cost: seconds of the adaptation and whatever else may differ between equal runs.
         medtap: the version that wrote it.
@@ -57,7 +59,9 @@ class AdaptationRecord:
     support_sha256: str
     support: tuple[Mapping[str, Any], ...]
     losses: tuple[float, ...]
+    check: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    support_shape: Mapping[str, ClassShape] = field(default_factory=dict)
     adapter_sha256: str = ""
     cost: Mapping[str, float] = field(default_factory=dict)
     medtap: str = __version__
@@ -87,6 +91,7 @@ class AdaptationRecord:
             support=tuple(asdict(source) for source in support.sources),
             losses=tuple(round(loss, 6) for loss in losses),
             warnings=support.warnings,
+            support_shape=support_shape(support.masks, support.classes),
             cost={"adapt_seconds": round(seconds, 3)},
         )
 
@@ -101,8 +106,10 @@ class AdaptationRecord:
         try:
             values = json.loads(path.read_text())
             values |= {key: tuple(values[key]) for key in ("classes", "support", "losses", "warnings")}
+            shapes = values.get("support_shape", {})
+            values["support_shape"] = {name: fill(ClassShape, shape) for name, shape in shapes.items()}
             return fill(cls, values)
-        except (OSError, ValueError, KeyError, TypeError, OptionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OptionError) as error:
             raise WeightsError(
                 "no adaptation can be read here",
                 file=path,
@@ -110,6 +117,11 @@ class AdaptationRecord:
                 found="no file" if not path.exists() else "a damaged or foreign one",
                 remedy="name the folder that `medtap adapt --out` wrote",
             ) from error
+
+    @property
+    def shapes(self) -> tuple[ClassShape, ...]:
+        """Of labels 1 to N in the support masks; empty where an older version adapted."""
+        return tuple(self.support_shape[name] for name in self.classes) if self.support_shape else ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for ``manifest.json``."""

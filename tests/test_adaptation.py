@@ -12,19 +12,21 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from medtap.adaptation import TapOptions, pseudo_queries, pseudo_query_loss, take_a_peek
+from medtap import adaptation
+from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.errors import AdaptationError, OptionError
 from medtap.losses import support_loss
 from medtap.networks.classes import recall_classes, remember_classes
-from medtap.networks.segmenter import FewShotSegmenter
+from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.networks.shots import leave_one_out
+from medtap.passes import pseudo_queries, pseudo_query_loss, train_on_support
 from tests.plain_tap import plain_take_a_peek
 from tests.tiny import random_images, support_set, tiny_network
 
 LORA = Lora(rank=4, dropout=0.0)
-PAPER = TapOptions(passes=3, schedule="per_support", learning_rate=1e-2, views=0)
+PAPER = TapOptions(passes=3, schedule="per_support", learning_rate=1e-2, views=0, guard="none")
 
 
 def unadapted(network: FewShotSegmenter, shots: int = 3, classes: int = 1) -> Tensor:
@@ -55,7 +57,7 @@ def test_loop_equals_the_paper_s_algorithm_stated_plainly(shots: int) -> None:
 def test_a_pass_at_once_is_the_mean_of_separate_pseudo_queries() -> None:
     network, support = tiny_network(), support_set(4, 2)
     options = TapOptions(passes=1)
-    (step,) = pseudo_queries(support.images, support.masks, options, Generator())
+    ((_, step),) = pseudo_queries(support.images, support.masks, options, Generator())
     at_once = pseudo_query_loss(network, step, 2)
     alone = []
     for query in range(4):
@@ -76,7 +78,8 @@ def test_schedules_take_their_number_of_steps() -> None:
 
 def test_paper_s_schedule_keeps_a_fixed_order() -> None:
     support = support_set(3)
-    steps = list(pseudo_queries(support.images, support.masks, replace(PAPER, passes=2), Generator()))
+    drawn = pseudo_queries(support.images, support.masks, replace(PAPER, passes=2), Generator())
+    steps = [step for _, step in drawn]
     assert [step.queries.tolist() for step in steps] == [[0], [1], [2]] * 2
     assert [step.shots.tolist() for step in steps] == [[[1, 2]], [[0, 2]], [[0, 1]]] * 2
     assert all(step.images is support.images for step in steps)
@@ -84,14 +87,14 @@ def test_paper_s_schedule_keeps_a_fixed_order() -> None:
 
 def test_supports_are_drawn_anew_in_every_pass() -> None:
     support, options = support_set(8), TapOptions(passes=3, drawn=2)
-    steps = list(pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0)))
+    steps = [step for _, step in pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))]
     assert all(step.queries.tolist() == list(range(8)) and step.shots.shape == (8, 2) for step in steps)
     assert not torch.equal(steps[0].shots, steps[1].shots)
 
 
 def test_views_stand_in_for_the_images() -> None:
-    support, options = support_set(2), TapOptions(passes=2, augment=True)
-    first, second = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
+    support, options = support_set(2), TapOptions(passes=2, augment="mirrored")
+    (_, first), (_, second) = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
     assert first.images.shape == support.images.shape
     assert not torch.equal(first.images, support.images)
     assert not torch.equal(first.images, second.images)
@@ -100,7 +103,7 @@ def test_views_stand_in_for_the_images() -> None:
 @pytest.mark.parametrize("views", [0, 3])
 def test_one_image_is_its_own_pseudo_query_beside_its_views(views: int) -> None:
     support, options = support_set(1), TapOptions(passes=1, views=views)
-    (step,) = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
+    ((_, step),) = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
     assert step.queries.tolist() == list(range(1 + views))
     assert step.shots.tolist() == [[0]] * (1 + views)
     assert torch.equal(step.images[:1], support.images)
@@ -159,7 +162,7 @@ def test_only_the_encoder_changes() -> None:
 def test_same_seed_same_bytes_and_other_seed_other_values(tmp_path: Path) -> None:
     contents = []
     for name, seed in (("first", 0), ("again", 0), ("other", 1)):
-        options = TapOptions(passes=2, drawn=2, augment=True, seed=seed)
+        options = TapOptions(passes=2, drawn=2, augment="upright", seed=seed)
         torch.rand(seed + len(name))  # what was drawn before does not matter
         take_a_peek(tiny_network(), support_set(4), Lora(rank=4, dropout=0.3), options).save(tmp_path / name)
         contents.append((tmp_path / name / "adapter.safetensors").read_bytes())
@@ -269,3 +272,63 @@ def test_several_threads_give_the_same_bits() -> None:
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(value, again[name]) for again in runs[1:] for name, value in runs[0].items())
+
+
+def guarded(monkeypatch: pytest.MonkeyPatch, losses: list[float], network: FewShotSegmenter) -> AdaptedSegmenter:
+    """Adapted under a guard that sees these losses of held-out images."""
+    monkeypatch.setattr(adaptation, "held_out_losses", lambda *_: losses)
+    return take_a_peek(network, support_set(3), LORA, TapOptions(passes=2, learning_rate=1e-2, guard="held_out"))
+
+
+def test_guard_takes_back_what_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny_network()
+    adapted = guarded(monkeypatch, [0.5, 0.55, 0.6], network)
+    assert adapted.record.check == {"unadapted": 0.5, "adapted": 0.6, "strength": 0.0}
+    (warning,) = adapted.record.warnings
+    assert "held-out support images (Dice loss 0.500 before and 0.600 after): the unadapted network is kept" in warning
+    plain = adapted_logits(take_a_peek(network, support_set(3), LORA, TapOptions(passes=0)))
+    torch.testing.assert_close(adapted_logits(adapted), plain)
+
+
+def test_guard_keeps_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny_network()
+    adapted = guarded(monkeypatch, [0.5, 0.4, 0.3], network)
+    assert adapted.record.check["strength"] == 1.0
+    assert not adapted.record.warnings
+    free = TapOptions(passes=2, learning_rate=1e-2, guard="none")
+    unguarded = take_a_peek(network, support_set(3), LORA, free)
+    assert unguarded.record.check == {}
+    torch.testing.assert_close(adapted_logits(adapted), adapted_logits(unguarded))
+
+
+def trained(options: TapOptions, rates: dict[str, float] | None = None) -> dict[str, torch.Tensor]:
+    """An adapter's values after its passes."""
+    network, support = share_weights(tiny_network()), support_set(3)
+    attached = Lora(rank=2, dropout=0.0).attach(network.encoder)
+    train_on_support(network, attached, support.images, support.masks, 1, options, rates or {})
+    return attached.state_dict()
+
+
+def test_adapters_of_the_last_passes_are_averaged() -> None:
+    averaged = trained(replace(PAPER, schedule="per_pass", passes=3, average=2))
+    second, third = (trained(replace(PAPER, schedule="per_pass", passes=passes)) for passes in (2, 3))
+    for name, value in averaged.items():
+        torch.testing.assert_close(value, (second[name] + third[name]) / 2)
+
+
+def test_learned_rates_multiply_each_layer_s_learning_rate() -> None:
+    layers = {name.partition(".lora_")[0] for name in trained(PAPER)}
+    still = sorted(layers)[0]
+    values = trained(PAPER, {still: 0.0})
+    moved = {name.partition(".lora_")[0]: bool(value.any()) for name, value in values.items() if ".lora_B" in name}
+    assert moved == {layer: layer != still for layer in layers}
+
+
+@pytest.mark.parametrize(("rates", "used"), [("learned", True), ("even", False)])
+def test_network_s_learned_rates_are_used_unless_even(rates: str, used: bool) -> None:
+    network, support = tiny_network(), support_set(3)
+    options = TapOptions(passes=2, learning_rate=1e-2, rates=rates, guard="none")
+    plain = adapted_logits(take_a_peek(network, support, LORA, options))
+    attached = LORA.attach(share_weights(network).encoder)
+    network.rates = {"lora": dict.fromkeys(attached.layers(), 0.1)}
+    assert torch.equal(adapted_logits(take_a_peek(network, support, LORA, options)), plain) != used

@@ -82,7 +82,7 @@ def test_flip_may_be_left_out() -> None:
     line = torch.arange(64)
     images = (line / 64).expand(20, 3, 64, 64)
     masks = (line >= 32).long().expand(20, 64, 64)
-    kept, _ = augmented_views(images, masks, Generator().manual_seed(0), flip=False)
+    kept, _ = augmented_views(images, masks, Generator().manual_seed(0), "upright")
     turned, _ = augmented_views(images, masks, Generator().manual_seed(0))
     assert (kept[:, 0, 32, 0] < kept[:, 0, 32, -1]).all()
     assert 0 < int((turned[:, 0, 32, 0] > turned[:, 0, 32, -1]).sum()) < 20

@@ -70,11 +70,19 @@ def test_benchmarks(capsys):
     assert "adapt seconds" in printed
     assert "1.235" in printed
     score = {"mean": 0.5, "ci95": None}
-    method = {"miou": score, "dice": score, "fb_iou": score, "cost": {"seconds_per_episode": 0.25}}
+    method = {"miou": score, "dice": score, "fb_iou": score, "cost": {"adapt_seconds": 0.25}}
     console.show_benchmark({"methods": {"lora": method}}, Path("out"))
     printed = capsys.readouterr().out
     assert "lora" in printed
     assert "results in out/results.json" in printed
+
+
+def test_benchmark_of_episodes_prints_its_page(tmp_path, capsys):
+    (tmp_path / "table.md").write_text("# isic\n\n| method | mIoU |\n| --- | --- |\n| vanilla | 50.0 |\n")
+    console.show_benchmark({"published": {}, "methods": {}}, tmp_path)
+    printed = capsys.readouterr().out
+    for word in ("isic", "vanilla", "50.0", "results.json"):
+        assert word in printed
 
 
 def test_info(capsys):

@@ -12,8 +12,12 @@ class AttachedAdapter(ABC):
     """An adapter attached to one encoder. Until ``merge`` or ``detach`` the encoder computes through it."""
 
     @abstractmethod
+    def layers(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters to train, and no other, by the name of the layer they change."""
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """The parameters to train, and no other."""
+        return (parameter for layer in self.layers().values() for parameter in layer)
 
     @abstractmethod
     def reset(self, generator: Generator) -> None:

@@ -73,9 +73,12 @@ class AttachedLora(AttachedAdapter):
     def _named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         return ((name, value) for name, value in self._encoder.named_parameters() if ".lora_" in name)
 
-    def parameters(self) -> Iterator[nn.Parameter]:
+    def layers(self) -> dict[str, list[nn.Parameter]]:
         """The factors A and B of every target layer."""
-        return (parameter for _, parameter in self._named_parameters())
+        layers: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self._named_parameters():
+            layers.setdefault(name.partition(".lora_")[0], []).append(parameter)
+        return layers
 
     def reset(self, generator: Generator) -> None:
         """A: Kaiming uniform with a = sqrt 5, drawn on the CPU so that devices agree; B: zero."""

@@ -44,8 +44,16 @@ class CostOptions:
     repeats: int = 3
 
 
-def run_cost(options: Mapping[str, Any], seed: int, config: Path) -> dict[str, Any]:
+def run_cost(
+    options: Mapping[str, Any], seed: int, config: Path, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Measure every setting; ``settings`` by ``"<network>-<size>-k<K>"``, times in seconds.
+
+    Args:
+        options: of `CostOptions`.
+        seed: of pictures and adapters.
+        config: the file that the options come from.
+        say: is told of each setting before it is measured.
 
     Raises:
         OptionError: an option is unknown.
@@ -60,7 +68,9 @@ def run_cost(options: Mapping[str, Any], seed: int, config: Path) -> dict[str, A
         network = load_network(name)
         for size in cost.sizes:
             for shots in cost.shots:
-                settings[f"{Path(name).name}-{size}-k{shots}"] = measure(network, size, shots, cost, seed)
+                setting = f"{Path(name).name}-{size}-k{shots}"
+                say(f"measuring {setting}")
+                settings[setting] = measure(network, size, shots, cost, seed)
     protocol = {"passes": cost.passes, "queries": cost.queries, "repeats": cost.repeats}
     return {"protocol": {**protocol, "threads": torch.get_num_threads()}, "settings": settings}
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from medtap.adaptation import TapOptions, take_a_peek
-from medtap.adapters import Lora
+from medtap.benchmarks.journal import Entry
+from medtap.benchmarks.method import Learnt, Method
+from medtap.benchmarks.methods import Defaults, build_method
+from medtap.benchmarks.summary import summarise_methods
 from medtap.errors import OptionError
-from medtap.metrics import CaseScores, score_case, summarise
-from medtap.networks.segmenter import FewShotSegmenter
+from medtap.memory import keep_large_buffers, peak_memory_mb
+from medtap.metrics import score_case
 from medtap.networks.zoo import load_network
 from medtap.options import fill
+from medtap.outputs.tables import DIGITS, plain
+from medtap.pretraining.families import build_families, draw_task
 from medtap.pretraining.natural import NaturalEpisodes
-from medtap.pretraining.synthetic import generated_task
 from medtap.support import SupportSet
 
 _SEED = 555_001  # episodes of this benchmark are none that pretraining draws
@@ -31,21 +35,24 @@ class SourceOptions:
     """What to measure.
 
     Attributes:
-        methods: name to ``tap`` and ``adapter`` options.
+        methods: name to options, see ``build_method``.
         network: a name of the zoo, or a folder.
         size: side of the images in pixels.
         shots: K.
         queries: queries an episode.
-        episodes: how many, half of them generated and half natural where there are photographs.
-        data: folder of photographs, of which only those held out from pretraining are used; empty for none.
+        episodes: how many.
+        families: of tasks that episodes are drawn from in turn.
+        data: folder of photographs, of which only those held out from pretraining are used; empty where no family
+            needs them.
     """
 
-    methods: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     network: str = "medtap-atto"
     size: int = 192
     shots: int = 5
     queries: int = 5
     episodes: int = 40
+    families: Sequence[str] = ("generated",)
     data: str = ""
 
     def __post_init__(self) -> None:
@@ -53,52 +60,73 @@ class SourceOptions:
             raise OptionError("a benchmark without methods", expected="methods: {name: {tap: {...}, adapter: {...}}}")
 
 
-def run_source(options: Mapping[str, Any], seed: int, config: Path) -> dict[str, Any]:
+def run_source(
+    options: Mapping[str, Any], seed: int, config: Path, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Run every method on the same episodes; ``methods`` by name, each with its scores and cost.
+
+    Scores are pooled by family, as those of a class, and averaged over families.
+
+    Args:
+        options: of `SourceOptions`.
+        seed: of episodes, adapters and bootstrap.
+        config: the file that the options come from.
+        say: is told of each method that is done.
 
     Raises:
         OptionError: an option is unknown, or there is no method.
     """
+    keep_large_buffers()
     source = fill(SourceOptions, {**options, "data": str(options.get("data", ""))}, config)
-    network = load_network(source.network)
+    defaults = Defaults(cache(load_network), source.network, source.size, seed, "cpu", config)
     episodes = list(draw_episodes(source, seed))
-    methods = {name: run_method(network, episodes, source, chosen, seed) for name, chosen in source.methods.items()}
+    methods = {name: build_method(name, chosen, defaults) for name, chosen in source.methods.items()}
+    entries = {name: run_method(name, method, episodes, source.shots, say) for name, method in methods.items()}
     digest = hashlib.sha256()
-    for images, masks in episodes:
+    for _, images, masks in episodes:
         digest.update(images.numpy().tobytes() + masks.numpy().tobytes())
     protocol = {"size": source.size, "shots": source.shots, "queries": source.queries, "episodes": len(episodes)}
-    return {"protocol": protocol, "episodes_sha256": digest.hexdigest(), "methods": methods}
+    summary = summarise_methods(entries, seed)
+    return plain({"protocol": protocol, "episodes_sha256": digest.hexdigest(), "methods": summary}, DIGITS)
 
 
-def draw_episodes(source: SourceOptions, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Episodes as images [K+Q,3,S,S] and masks [K+Q,S,S], supports first."""
+def draw_episodes(source: SourceOptions, seed: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Episodes as a family's name, images [K+Q,3,S,S] and masks [K+Q,S,S], supports first."""
     natural = NaturalEpisodes.read(Path(source.data), source.size, held_out=True) if source.data else None
+    families = build_families({*source.families}, natural)
     for index in range(source.episodes):
         generator = Generator().manual_seed(_SEED + 1_000_003 * seed + index)
-        if natural is not None and index % 2:
-            yield natural.task(source.shots + source.queries, source.size, generator)
-        else:
-            yield generated_task(source.shots + source.queries, source.size, generator)
+        name = source.families[index % len(source.families)]
+        yield name, *draw_task(families[name], source.shots + source.queries, source.size, generator)
 
 
 def run_method(
-    network: FewShotSegmenter,
-    episodes: list[tuple[Tensor, Tensor]],
-    source: SourceOptions,
-    chosen: Mapping[str, Mapping[str, Any]],
-    seed: int,
-) -> dict[str, Any]:
-    """Adapt to each episode's supports, segment its queries, and score them all."""
-    adapter = fill(Lora, chosen.get("adapter", {}))
-    options = fill(TapOptions, {"seed": seed, **chosen.get("tap", {})})
-    scores: list[CaseScores] = []
+    name: str,
+    method: Method,
+    episodes: Sequence[tuple[str, Tensor, Tensor]],
+    shots: int,
+    say: Callable[[str], None],
+) -> list[Entry]:
+    """Learn from each episode's supports, segment its queries, and score them all; an entry an episode."""
+    entries = []
+    for number, (family, images, masks) in enumerate(episodes):
+        start = time.perf_counter()
+        learnt = method.learn(SupportSet.from_tensors(images[:shots], masks[:shots], (family,)))
+        learning = time.perf_counter() - start
+        queries = [
+            run_query(learnt, image, mask, family, f"{number}-{index}")
+            for index, (image, mask) in enumerate(zip(images[shots:], masks[shots:], strict=True))
+        ]
+        entries.append({"adapt_seconds": learning, "peak_rss_mb": peak_memory_mb(), "queries": queries})
+    say(f"{name}: {len(entries)} episodes")
+    return entries
+
+
+def run_query(learnt: Learnt, image: Tensor, mask: Tensor, family: str, name: str) -> Entry:
+    """Segment one picture [3,S,S] and score it against its mask [S,S]."""
     start = time.perf_counter()
-    for images, masks in episodes:
-        support = SupportSet.from_tensors(images[: source.shots], masks[: source.shots], ("object",))
-        adapted = take_a_peek(network, support, adapter, options)
-        with torch.no_grad():
-            found = adapted(images[source.shots :]).argmax(1).numpy()
-        truth = masks[source.shots :].numpy().astype("int64")
-        scores += [score_case(one, true, ("object",)) for one, true in zip(found, truth, strict=True)]
-    seconds = (time.perf_counter() - start) / len(episodes)
-    return {**summarise(scores, seed=seed), "cost": {"seconds_per_episode": round(seconds, 3)}}
+    with torch.no_grad():
+        found = learnt.labels(learnt.segment(image[None]), mask.shape)
+    seconds = time.perf_counter() - start
+    scores = vars(score_case(found, mask.numpy().astype("uint8"), (family,)))
+    return {"image": name, "seconds": seconds, "scores": scores, "native": scores}

@@ -2,7 +2,9 @@
 
 What differs from DCAMA: one attention a level instead of one a block, cosine attention with learnt temperatures, keys
 of the stride-8 level pooled to stride 16, the mask's 4 x 4 patch under a key as its value (so that a key tells where
-inside it the object lies), and prototypes of the support set (PANet) and of the query itself (SSP) beside it.
+inside it the object lies), and prototypes of the support set (PANet) and of the query itself (SSP) beside it. Medical
+pictures are taken in standard positions, so the place in the picture counts too: it is part of queries and keys, and
+the mean of the support masks is a source of the decoder.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from medtap.networks.encoders import PyramidEncoder
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
 
 _PATCH = 4  # a key's value is the mask under it as PATCH x PATCH means
+_WAVES = (0.25, 0.5, 1.0, 2.0)  # waves across the picture by which a place is told
 
 
 class LevelMatcher(nn.Module):
@@ -32,12 +35,18 @@ class LevelMatcher(nn.Module):
         self.heads, self.key_pool = heads, key_pool
         self.width = heads * _PATCH**2
         self.project = nn.Conv2d(channels, self.width, 1)
+        self.place = nn.Conv2d(4 * len(_WAVES), self.width, 1, bias=False)
+        nn.init.zeros_(self.place.weight)
         self.temperature = nn.Parameter(torch.linspace(1.5, 3.5, heads))
         self.out_channels = self.width + 2
 
+    def queries(self, features: Tensor) -> Tensor:
+        """Project features [B,C,h,w] and their places to [B,width,h,w]."""
+        return self.project(features) + self.place(place_waves(features))
+
     def keys(self, features: Tensor) -> Tensor:
         """Project support features [B,K,C,h,w] to keys [B,K,width,h',w']."""
-        keys = self.project(features.flatten(0, 1))
+        keys = self.queries(features.flatten(0, 1))
         if self.key_pool > 1:
             keys = F.avg_pool2d(keys, self.key_pool)
         return keys.unflatten(0, features.shape[:2])
@@ -77,6 +86,14 @@ def cosine_to_prototypes(query: Tensor, keys: Tensor, foreground: Tensor) -> Ten
     return torch.einsum("bpc,bchw->bphw", prototypes, F.normalize(query, dim=1))
 
 
+def place_waves(maps: Tensor) -> Tensor:
+    """Sines and cosines of the place in a picture [1,16,h,w], for maps [B,C,h,w]: the same place at any resolution."""
+    lines = [(torch.arange(side, device=maps.device) + 0.5) / side for side in maps.shape[-2:]]
+    places = torch.stack(torch.meshgrid(*lines, indexing="ij")).to(maps.dtype)
+    phases = 2 * torch.pi * places.new_tensor(_WAVES).view(-1, 1, 1, 1) * places
+    return torch.cat([phases.sin(), phases.cos()]).flatten(0, 1).unsqueeze(0)
+
+
 class Mix(nn.Sequential):
     """A 1x1 convolution that mixes sources, then a 3x3 one: [B,in,h,w] -> [B,out,h,w]."""
 
@@ -106,7 +123,8 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         self.match8 = LevelMatcher(c8, heads=2, key_pool=2)
         self.match16 = LevelMatcher(c16, heads=4)
         self.match32 = LevelMatcher(c32, heads=4)
-        self.mix16 = Mix(self.match16.out_channels + self.match32.out_channels + self.match16.width, width)
+        sources16 = self.match16.out_channels + self.match32.out_channels + self.match16.width + _PATCH**2
+        self.mix16 = Mix(sources16, width)
         self.coarse = nn.Conv2d(width, 1, 1)
         self.mix8 = Mix(self.match8.out_channels + width + self.match8.width + 2, width)
         self.deepen8 = Mix(width, width)
@@ -128,9 +146,10 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         """Decode maps of strides 2 to 32 against a memory into logits [B,2,H,W], H and W twice the finest map's."""
         detail, f4, f8, f16, f32 = query
         keys8, keys16, keys32, fine, coarse = memory
-        q8, q16, q32 = self.match8.project(f8), self.match16.project(f16), self.match32.project(f32)
+        q8, q16, q32 = self.match8.queries(f8), self.match16.queries(f16), self.match32.queries(f32)
         m32 = resize_to(self.match32(q32, keys32, coarse), q16)
-        x16 = self.mix16(torch.cat([self.match16(q16, keys16, fine), m32, q16], dim=1))
+        usual = resize_to(fine.mean(1), q16)
+        x16 = self.mix16(torch.cat([self.match16(q16, keys16, fine), m32, q16, usual], dim=1))
         guess = resize_to(self.coarse(x16).sigmoid(), q8)
         itself = cosine_to_prototypes(q8, q8.unsqueeze(1), guess.unsqueeze(1))
         x8 = self.mix8(torch.cat([self.match8(q8, keys8, fine), resize_to(x16, q8), q8, itself], dim=1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -29,12 +31,14 @@ class FewShotSegmenter(nn.Module):
         name: the zoo's name for it.
         source: the name or folder that it was loaded from.
         size: side in pixels of the square images it works best on.
+        rates: by adapter and layer of the encoder, what the learning rate is multiplied by, where that was learned.
     """
 
     encoder: nn.Module
     name: str = ""
     source: str = ""
     size: int = 256
+    rates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
     def encode(self, images: Tensor) -> Features:
         """Encode images [B,3,H,W] in [0,1] into feature maps, fine to coarse. Normalises inside."""

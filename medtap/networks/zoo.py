@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -70,7 +71,9 @@ def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
         raise _unknown(str(name_or_folder))
     if not folder.is_dir():
         raise WeightsError("the network's weights are not there", file=folder, remedy="name a folder with weights")
-    network = build_network(_read_card(folder / CARD_FILE))
+    card = _read_card(folder / CARD_FILE)
+    network = build_network(card["network"])
+    network.rates = card.get("rates", {})
     load_weights(network, read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
     network.source = str(name_or_folder if known else folder.resolve())
     return network.eval().requires_grad_(False)
@@ -82,12 +85,13 @@ def save_network(network: FewShotSegmenter, folder: Path, card: Mapping[str, obj
     Args:
         network: one that the zoo built.
         folder: is made if need be.
-        card: what to tell beside the network's name; plain JSON values.
+        card: what to tell beside the network's name and its learned rates; plain JSON values.
     """
     folder.mkdir(parents=True, exist_ok=True)
     half = {name: _halve(tensor) for name, tensor in network.state_dict().items()}
     save_file(half, folder / WEIGHTS_FILE)
-    (folder / CARD_FILE).write_text(json.dumps({"network": network.name, **card}, indent=2) + "\n")
+    rates = {"rates": dict(network.rates)} if network.rates else {}
+    (folder / CARD_FILE).write_text(json.dumps({"network": network.name, **card, **rates}, indent=2) + "\n")
 
 
 def _halve(tensor: Tensor) -> Tensor:
@@ -131,9 +135,10 @@ def load_weights(network: FewShotSegmenter, tensors: Mapping[str, Tensor], path:
         ) from error
 
 
-def _read_card(path: Path) -> str:
+def _read_card(path: Path) -> dict[str, Any]:
     try:
-        return str(json.loads(path.read_text())["network"])
+        card: dict[str, Any] = json.loads(path.read_text())
+        return {**card, "network": str(card["network"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             "the folder holds no network", file=path, expected='a JSON object with a "network"'

@@ -63,13 +63,16 @@ def _soften(shares: Tensor, generator: Generator) -> Tensor:
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of maps [n,C,S,S]; sigma in pixels."""
+    """Gaussian blur of maps [n,C,S,S] by sums of shifts, which on CPU beat a convolution; sigma in pixels."""
     reach = max(1, round(2.5 * sigma))
     line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    line = line / line.sum()
-    flat = F.pad(images.flatten(0, 1).unsqueeze(1), (reach,) * 4, mode="replicate")
-    flat = F.conv2d(F.conv2d(flat, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1))
-    return flat.squeeze(1).unflatten(0, images.shape[:2])
+    weights = (line / line.sum()).tolist()
+    for dim, pad in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
+        wide, size = F.pad(images, pad, mode="replicate"), images.shape[dim]
+        images = torch.zeros_like(images)
+        for start, weight in enumerate(weights):
+            images.add_(wide.narrow(dim, start, size), alpha=weight)
+    return images
 
 
 def _textures(shares: Tensor, size: int, generator: Generator) -> Tensor:

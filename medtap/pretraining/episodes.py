@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from medtap.pretraining.natural import NaturalEpisodes
-from medtap.pretraining.synthetic import Task, generated_task
+from medtap.errors import OptionError
+from medtap.pretraining.families import Family, draw_task, pick_family
+from medtap.pretraining.scenes import pick
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,39 @@ class Stage:
     Attributes:
         steps: optimizer steps.
         size: side of the pictures in pixels.
-        tasks: tasks a step.
-        images: pictures a task, each a query against the others.
+        pictures: pictures a step, shared out to tasks.
+        images: pictures a task, of which one choice is drawn a step.
+        mix: weights of the families that tasks are drawn from.
+        learning_rate: peak of AdamW's rate, where the stage begins a round.
+        restart: begin a new round: warm up anew, from the averaged weights of the round before.
+        passes: first adapt to some pictures of a task by so many passes, then learn from the others; 0 does not.
     """
 
     steps: int
     size: int
-    tasks: int
-    images: int = 6
+    pictures: int = 24
+    images: Sequence[int] = (6,)
+    mix: Mapping[str, float] = field(default_factory=lambda: {"generated": 1.0})
+    learning_rate: float = 1e-3
+    restart: bool = False
+    passes: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.images or min(self.images) < 2 or max(self.images) > self.pictures:
+            raise OptionError(
+                "a stage that no task fits into",
+                expected=f"images of 2 to {self.pictures} a task, the pictures a step",
+                found=str(list(self.images)),
+            )
+
+
+@dataclass(frozen=True)
+class Round:
+    """Steps under one warm-up and decay of the learning rate: from ``start``, before ``end``."""
+
+    start: int
+    end: int
+    learning_rate: float
 
 
 class TaskStream(Dataset[tuple[Tensor, Tensor]]):
@@ -35,15 +62,11 @@ class TaskStream(Dataset[tuple[Tensor, Tensor]]):
     Args:
         stages: one after the other.
         seed: of the whole run.
-        natural: photographs to draw tasks from, or None.
-        natural_share: the share of tasks drawn from them.
+        families: what the stages' mixes name.
     """
 
-    def __init__(
-        self, stages: tuple[Stage, ...], seed: int, natural: NaturalEpisodes | None, natural_share: float
-    ) -> None:
-        self.stages, self.seed = stages, seed
-        self.natural, self.natural_share = natural, natural_share if natural else 0.0
+    def __init__(self, stages: tuple[Stage, ...], seed: int, families: Mapping[str, Family]) -> None:
+        self.stages, self.seed, self.families = stages, seed, families
 
     def __len__(self) -> int:
         return sum(stage.steps for stage in self.stages)
@@ -61,14 +84,26 @@ class TaskStream(Dataset[tuple[Tensor, Tensor]]):
             left -= stage.steps
         raise IndexError(f"step {step} lies behind the last stage")
 
+    def rounds(self) -> list[Round]:
+        """The rounds that the stages make up."""
+        found: list[Round] = []
+        end = 0
+        for stage in self.stages:
+            start, end = end, end + stage.steps
+            if found and not stage.restart:
+                found[-1] = Round(found[-1].start, end, found[-1].learning_rate)
+            else:
+                found.append(Round(start, end, stage.learning_rate))
+        return found
+
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         stage = self.stage(step)
         generator = Generator().manual_seed(self.seed * 1_000_003 + step)
-        tasks = [self._task(stage, generator) for _ in range(stage.tasks)]
+        n = stage.images[pick(0, len(stage.images) - 1, generator)] if len(stage.images) > 1 else stage.images[0]
+        tasks = [self._task(stage, n, generator) for _ in range(stage.pictures // n)]
         images, masks = (torch.stack(part) for part in zip(*tasks, strict=True))
         return images, masks
 
-    def _task(self, stage: Stage, generator: Generator) -> Task:
-        if self.natural and float(torch.rand(1, generator=generator)) < self.natural_share:
-            return self.natural.task(stage.images, stage.size, generator)
-        return generated_task(stage.images, stage.size, generator)
+    def _task(self, stage: Stage, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        name = pick_family(stage.mix, float(torch.rand(1, generator=generator)))
+        return draw_task(self.families[name], n, stage.size, generator)

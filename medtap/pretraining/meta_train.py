@@ -5,25 +5,26 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from monai.losses import DiceLoss
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
+from medtap.adapters import Lora
 from medtap.errors import AdaptationError
+from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
-from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
-from medtap.networks.shots import leave_one_out, select_shots
+from medtap.networks.segmenter import FewShotSegmenter
+from medtap.options import fill
 from medtap.pretraining.episodes import TaskStream
-
-_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
+from medtap.pretraining.losses import backward
+from medtap.pretraining.peek_training import PeekTraining
+from medtap.tap_options import TapOptions
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class MetaTrainOptions:
     """How to meta-train.
 
     Attributes:
-        learning_rate: peak of AdamW's rate; warmed up over 100 steps, then a cosine to zero.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
         average: decay of the moving average of the weights, which is what is kept.
@@ -39,9 +39,12 @@ class MetaTrainOptions:
         checkpoint_every: steps between checkpoints.
         seed: of shots drawn in training and of the weights at the start.
         workers: processes that draw tasks ahead of the training.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        adapter: options of the LoRA that is adapted with in stages of ``passes``.
+        tap: how it is adapted there, but for the passes.
+        rates: learning rate of the layers' own rates there; 0 leaves them even.
     """
 
-    learning_rate: float = 1e-3
     weight_decay: float = 0.05
     clip: float = 1.0
     average: float = 0.998
@@ -49,25 +52,10 @@ class MetaTrainOptions:
     checkpoint_every: int = 200
     seed: int = 0
     workers: int = 1
-
-
-def episode_loss(network: FewShotSegmenter, images: Tensor, masks: Tensor, shots: Tensor) -> tuple[Tensor, Tensor]:
-    """Segment every picture of T tasks by others of its task.
-
-    Args:
-        network: the network to train.
-        images: [T,n,3,S,S] in [0,1].
-        masks: [T,n,S,S] in {0,1}.
-        shots: indices [n,K] of the pictures that each one is segmented by.
-
-    Returns:
-        Cross-entropy plus Dice loss (a scalar), and the logits [T*n,2,S,S].
-    """
-    features = network.encode(images.flatten(0, 1))
-    memory = network.remember(unfold_shots(features, len(images)), masks)
-    logits = network.recall(features, select_shots(memory, shots)).float()
-    target = masks.flatten(0, 1).long()
-    return F.cross_entropy(logits, target) + _DICE(logits, target.unsqueeze(1)), logits
+    device: str = "auto"
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    tap: Mapping[str, Any] = field(default_factory=dict)
+    rates: float = 0.02
 
 
 class MetaTrainer:
@@ -78,16 +66,28 @@ class MetaTrainer:
         stream: the tasks.
         options: how to train.
         folder: for ``checkpoint.pt`` and ``log.jsonl``.
+
+    Attributes:
+        step: steps taken.
+        seconds: what the saved steps took, over all runs.
     """
 
     def __init__(self, network: FewShotSegmenter, stream: TaskStream, options: MetaTrainOptions, folder: Path) -> None:
-        self.network, self.stream, self.options, self.folder = network.train(), stream, options, folder
-        self.average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(options.average))
-        self.optimizer = torch.optim.AdamW(_decayed(network, options.weight_decay), lr=options.learning_rate)
-        self.step = 0
+        self.device = choose_device(options.device)
+        self.network, self.stream, self.options, self.folder = network.to(self.device).train(), stream, options, folder
+        self.peek = PeekTraining(
+            self.network, fill(Lora, options.adapter), fill(TapOptions, options.tap), options.rates
+        )
+        self.step, self.seconds = 0, 0.0
+        self._begin_round()
         self._resume()
 
-    def run(self, validate: Callable[[nn.Module], dict[str, float]]) -> FewShotSegmenter:
+    def _begin_round(self) -> None:
+        """A fresh optimizer, and a moving average that starts at the weights as they are."""
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.options.average))
+        self.optimizer = torch.optim.AdamW(_decayed(self.network, self.options.weight_decay))
+
+    def run(self, validate: Callable[[FewShotSegmenter], dict[str, float]]) -> FewShotSegmenter:
         """Train to the end of the stream and give the averaged network.
 
         Args:
@@ -100,38 +100,50 @@ class MetaTrainer:
         losses: list[float] = []
         start = time.perf_counter()
         for images, masks in self._batches():
-            losses.append(self._train_step(images, masks))
+            losses.append(self._train_step(images.to(self.device), masks.to(self.device)))
             if self.step % self.options.checkpoint_every == 0 or self.step == len(self.stream):
-                seconds = (time.perf_counter() - start) / len(losses)
-                self._log(sum(losses) / len(losses), seconds, validate(self.average.module))
+                seconds = time.perf_counter() - start
+                self.seconds += seconds
+                self._log(sum(losses) / len(losses), seconds / len(losses), validate(self._averaged()))
                 self._save()
                 losses, start = [], time.perf_counter()
-        return cast("FewShotSegmenter", self.average.module)
+        return self._averaged()
+
+    def _averaged(self) -> FewShotSegmenter:
+        network = cast("FewShotSegmenter", self.average.module)
+        network.rates = {"lora": self.peek.rates()} if self.peek.learned else {}
+        return network
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         rest = Subset(self.stream, range(self.step, len(self.stream)))
         return iter(DataLoader(rest, batch_size=None, num_workers=self.options.workers))
 
     def _train_step(self, images: Tensor, masks: Tensor) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * schedule(self.step, len(self.stream))
-        shots = self._shots(images.shape[1])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            loss, _ = episode_loss(self.network, images, masks, shots)
-        if not math.isfinite(loss.item()):
-            raise AdaptationError(f"the loss of step {self.step} is not a number", remedy="lower the learning rate")
+        self._set_learning_rate()
+        stage = self.stream.stage(self.step)
+        generator = Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
         self.optimizer.zero_grad()
-        loss.backward()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16, cache_enabled=False):
+            if stage.passes:
+                loss = self.peek.backward(images, masks, stage.passes, generator)
+            else:
+                loss = backward(self.network, images, masks, generator)
+        if not math.isfinite(loss):
+            raise AdaptationError(f"the loss of step {self.step} is not a number", remedy="lower the learning rate")
         nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        return loss.item()
+        return loss
 
-    def _shots(self, images: int) -> Tensor:
-        generator = Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
-        drawn = int(torch.randint(1, images, (1,), generator=generator))
-        return leave_one_out(images, drawn, generator)
+    def _set_learning_rate(self) -> None:
+        """The round's rate at this step; a new round starts from the averaged weights of the one before."""
+        now = next(part for part in self.stream.rounds() if self.step < part.end)
+        if self.step == now.start and self.step > 0:
+            self.network.load_state_dict(self.average.module.state_dict())
+            self._begin_round()
+        for group in self.optimizer.param_groups:
+            group["lr"] = now.learning_rate * schedule(self.step - now.start, now.end - now.start)
 
     def _log(self, loss: float, seconds: float, scores: dict[str, float]) -> None:
         entry = {"step": self.step, "loss": round(loss, 4), "seconds_per_step": round(seconds, 3), **scores}
@@ -141,9 +153,11 @@ class MetaTrainer:
     def _save(self) -> None:
         state = {
             "step": self.step,
+            "seconds": self.seconds,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "peek": self.peek.state_dict(),
         }
         partial = self.folder / "checkpoint.pt.partial"
         torch.save(state, partial)
@@ -152,11 +166,12 @@ class MetaTrainer:
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"
         if path.exists():
-            state = torch.load(path, weights_only=True)
-            self.step = state["step"]
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            self.step, self.seconds = state["step"], state["seconds"]
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
+            self.peek.load_state_dict(state["peek"])
         self._forget_unsaved()
 
     def _forget_unsaved(self) -> None:
@@ -179,19 +194,3 @@ def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, object]]
     kernels = [parameter for parameter in network.parameters() if parameter.squeeze().ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.squeeze().ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def episode_iou(network: FewShotSegmenter, stream: TaskStream) -> float:
-    """Mean IoU over every picture of a stream, each segmented by all others of its task."""
-    scores = []
-    mode = network.training
-    network.eval()
-    with torch.no_grad():
-        for step in range(len(stream)):
-            images, masks = stream[step]
-            _, logits = episode_loss(network, images, masks, leave_one_out(images.shape[1]))
-            found, truth = logits.argmax(1).bool(), masks.flatten(0, 1).bool()
-            union = (found | truth).sum((1, 2)).clamp_min(1)
-            scores.append(((found & truth).sum((1, 2)) / union).mean())
-    network.train(mode)
-    return float(torch.stack(scores).mean())

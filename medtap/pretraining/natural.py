@@ -81,7 +81,7 @@ class NaturalEpisodes:
             chosen = [members[index] for index in torch.randperm(len(members), generator=generator)[:n]]
         crops = [self._crop(index, label, size, generator) for index in chosen]
         images, masks = (torch.stack(part) for part in zip(*crops, strict=True))
-        return _recolour(images, generator), masks
+        return recolour(images, generator), masks
 
     def _crop(self, index: int, label: int, size: int, generator: Generator) -> Task:
         """A random square of a photograph that shows enough of the class, resized to S and mirrored at random."""
@@ -121,7 +121,7 @@ def _members(masks: tuple[Tensor, ...], least: int = 6, share: float = 0.01) -> 
     return {label: tuple(where) for label, where in sorted(found.items()) if len(where) >= least}
 
 
-def _recolour(images: Tensor, generator: Generator) -> Tensor:
+def recolour(images: Tensor, generator: Generator) -> Tensor:
     """Change a task's colours: grey, inverted or permuted for all, gamma and contrast for each [n,3,S,S]."""
     n = len(images)
     if pick(0, 3, generator) == 0:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from medtap._version import __version__
 from medtap.errors import OptionError
+from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import build_network, save_network
 from medtap.options import fill, read_config
 from medtap.pretraining.episodes import Stage, TaskStream
-from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions, episode_iou
+from medtap.pretraining.families import PHOTOGRAPHIC, build_families
+from medtap.pretraining.losses import episode_iou
+from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
 from medtap.pretraining.natural import NaturalEpisodes
 
 _VALIDATION_SEED = 987_654
@@ -28,14 +29,12 @@ class NaturalOptions:
     """Natural photographs in a recipe.
 
     Attributes:
-        folder: holds ``images`` and ``masks``; relative to where the command runs.
-        share: of tasks drawn from them; 0 needs no folder.
+        folder: holds ``images`` and ``masks``; relative to where the command runs; empty where no mix needs it.
         side: short side in pixels at which they are kept.
         hold_out_every: every so many photographs, one is kept for validation; 0 keeps none.
     """
 
     folder: str = ""
-    share: float = 0.0
     side: int = 192
     hold_out_every: int = 10
 
@@ -47,7 +46,7 @@ class Recipe:
     Attributes:
         network: a name of the zoo.
         stages: stretches of training, one after the other.
-        natural: photographs to draw tasks from.
+        natural: photographs to draw tasks from, where a stage's mix has families of photographs.
         training: how to train.
         seed: of everything.
         validation: batches of generated tasks, and as many of natural ones, that validate a checkpoint.
@@ -96,19 +95,20 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.network)
     train, held_out = _natural(recipe.natural)
-    stream = TaskStream(recipe.stages, recipe.seed, train, recipe.natural.share)
+    names = {name for stage in recipe.stages for name in stage.mix}
+    stream = TaskStream(recipe.stages, recipe.seed, build_families(names, train))
     trainer = MetaTrainer(network, stream, recipe.training, folder)
-    start, provenance = time.time(), _provenance(recipe, config)
+    provenance = _provenance(recipe, config)
     validation = _validation_streams(recipe, held_out)
     average = trainer.run(lambda model: _scores(model, validation))
     average.name = recipe.network
     scores = _scores(average, validation)
-    save_network(average, folder, {**provenance, "seconds": round(time.time() - start), **scores})
+    save_network(average, folder, {**provenance, "seconds": round(trainer.seconds), **scores})
     return folder
 
 
 def _natural(options: NaturalOptions) -> tuple[NaturalEpisodes | None, NaturalEpisodes | None]:
-    if options.share <= 0:
+    if not options.folder:
         return None, None
     folder, every = Path(options.folder), options.hold_out_every
     train = NaturalEpisodes.read(folder, options.side, every)
@@ -116,15 +116,21 @@ def _natural(options: NaturalOptions) -> tuple[NaturalEpisodes | None, NaturalEp
 
 
 def _validation_streams(recipe: Recipe, held_out: NaturalEpisodes | None) -> dict[str, TaskStream]:
-    stage = Stage(recipe.validation, recipe.stages[-1].size, 4)
-    streams = {"generated_iou": TaskStream((stage,), _VALIDATION_SEED, None, 0.0)}
-    if held_out is not None and held_out.members:
-        streams["natural_iou"] = TaskStream((stage,), _VALIDATION_SEED, held_out, 1.0)
-    return streams
+    """A stream of each family in the last stage's mix, at its size; photographs are the held-out ones."""
+    last = recipe.stages[-1]
+    return {
+        f"{name}_iou": TaskStream(
+            (Stage(recipe.validation, last.size, pictures=6, mix={name: 1.0}),),
+            _VALIDATION_SEED,
+            build_families({name}, held_out),
+        )
+        for name in last.mix
+        if name not in PHOTOGRAPHIC or (held_out is not None and held_out.members)
+    }
 
 
-def _scores(network: nn.Module, streams: Mapping[str, TaskStream]) -> dict[str, float]:
-    return {name: round(episode_iou(network, stream), 4) for name, stream in streams.items()}  # type: ignore[arg-type]
+def _scores(network: FewShotSegmenter, streams: Mapping[str, TaskStream]) -> dict[str, float]:
+    return {name: round(episode_iou(network, stream), 4) for name, stream in streams.items()}
 
 
 def _provenance(recipe: Recipe, config: str) -> dict[str, object]:

@@ -51,7 +51,8 @@ def adapt_command(record: AdaptationRecord, adapted: Mapping[str, Any], out: str
     classes = support.get("classes")
     options = {"network": record.network, "method": record.method, "rank": record.adapter.get("rank")}
     options |= {key: record.tap.get(key) for key in ("passes", "learning_rate", "schedule", "augment")}
-    options |= {"shots": record.shots, "seed": record.tap["seed"], "axis": record.axis}
+    options |= {key: record.tap.get(key) for key in ("rates", "average", "guard")}
+    options |= {"shots": record.shots, "size": adapted.get("size"), "seed": record.tap["seed"], "axis": record.axis}
     options |= {"layout": support.get("layout"), "mask_threshold": support.get("mask_threshold")}
     options |= {"classes": ",".join(classes) if classes else None, "support_images": inputs[0]}
     options |= {"support_masks": inputs[1] if len(inputs) > 1 else None, "out": out}

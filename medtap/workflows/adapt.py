@@ -11,7 +11,7 @@ from medtap.adapted import TENSORS, AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.datasets import find_cases
 from medtap.episodes import draw_support
-from medtap.inference import choose_device
+from medtap.inference import choose_device, input_size
 from medtap.networks.zoo import load_network, weights_sha256
 from medtap.outputs import RunFolder, atomic_write
 from medtap.record import MANIFEST
@@ -49,6 +49,7 @@ def adapt(
     adapter: Adapter | None = None,
     options: TapOptions | None = None,
     shots: int = 5,
+    size: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
     **support: Any,
@@ -63,6 +64,7 @@ def adapt(
         adapter: what is trained.
         options: how it is trained; its seed draws the support set too.
         shots: K.
+        size: side in pixels that images are brought to; the network's own when None.
         device: ``auto``, ``cpu`` or ``cuda``.
         overwrite: whether an earlier run in ``out`` may be replaced.
         support: ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes them.
@@ -74,8 +76,9 @@ def adapt(
     base = load_network(network)
     request = {"adapter": [adapter.name, vars(adapter)], "tap": vars(options), "shots": shots, "support": support}
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]
-    request |= {"base_sha256": weights_sha256(base), "inputs": inputs}
-    drawn = gather_support(images, masks, shots=shots, seed=options.seed, size=base.size, **support)
+    request |= {"base_sha256": weights_sha256(base), "inputs": inputs, "size": size}
+    side = input_size(size, base.size)
+    drawn = gather_support(images, masks, shots=shots, seed=options.seed, size=side, **support)
     with RunFolder(out, inputs=inputs, options=request, overwrite=overwrite) as run:
         adapted = take_a_peek(base, drawn, adapter, options, on)
         write_adaptation(run, adapted, drawn)

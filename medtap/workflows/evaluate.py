@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medtap.adapted import load_adapted
 from medtap.data.scan import spacing_of
 from medtap.datasets import CaseList, find_cases
 from medtap.errors import InputError
 from medtap.inference import PlaneInferer, choose_device
 from medtap.memory import peak_memory_mb
 from medtap.metrics import CaseScores, score_case, summarise
+from medtap.options import fill
 from medtap.outputs import RunFolder, write_csv, write_json
 from medtap.outputs.tables import DIGITS, plain
 from medtap.record import AdaptationRecord
 from medtap.report import CasePicture
-from medtap.workflows.predict import Outcome, Progress, all_items, in_support, record_of, segment_cases
+from medtap.workflows.predict import Outcome, Progress, all_items, in_support, load_for, record_of, segment_cases
 from medtap.workflows.report import case_picture, write_evaluation_report
+from medtap.workflows.segmenting import SegmentOptions
 from medtap.workflows.stream import CaseStream, Item, case_items
 from medtap.workflows.transforms import evaluation_transforms
 
@@ -39,10 +40,10 @@ def evaluate(
     mask_threshold: float | None = None,
     device: str = "auto",
     batch_size: int = 8,
-    clean: str = "none",
     overwrite: bool = False,
     progress: Progress = all_items,
     note: str = "",
+    **how: Any,
 ) -> tuple[dict[str, Any], Outcome]:
     """Segment annotated images that are not in the support set, score them on their own grid, write the scores.
 
@@ -55,10 +56,10 @@ def evaluate(
         mask_threshold: foreground of the masks is what lies above it.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: planes at once.
-        clean: how masks are cleaned, a name in `medtap.workflows.clean.CLEANING`.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
         note: what the report says of the data.
+        how: ``clean``, ``flips``, ``subsets`` and ``query_size``, as `SegmentOptions` takes them.
 
     Returns:
         The content of ``metrics.json``, and what became of the cases.
@@ -66,22 +67,23 @@ def evaluate(
     Raises:
         MedtapError: an input, option or output is refused before any work.
     """
-    on = choose_device(device)
-    adapted = load_adapted(adapter).to(on)
+    on, wanted = choose_device(device), fill(SegmentOptions, how)
+    adapted = load_for(adapter, wanted).to(on)
     record = record_of(adapted)
     cases, left_out = without_support(find_cases(images, masks, layout=layout), record)
     items = case_items(cases, images)
-    outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *left_out])
+    warnings = [*cases.warnings, *left_out, *wanted.notes(record)]
+    outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]
     options: dict[str, Any] = {"adapter_sha256": record.adapter_sha256, "inputs": inputs, "layout": layout}
-    options |= {"threshold": mask_threshold, "clean": clean}
+    options |= {"threshold": mask_threshold, **asdict(wanted)}
     preprocessing = evaluation_transforms(record.axis, mask_threshold, record.classes)
     with RunFolder(out, inputs=inputs, options=options, overwrite=overwrite) as run:
         scores: dict[str, CaseScores] = {}
         pictures: dict[str, CasePicture] = {}
         stream, start = CaseStream(items, preprocessing, outcome.failures), time.perf_counter()
-        inferer = PlaneInferer(record.size, batch_size)
-        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, clean), len(items)):
+        inferer = PlaneInferer(wanted.query_size or record.size, batch_size, flips=wanted.flips)
+        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, wanted.clean), len(items)):
             scores[item["name"]] = score_item(item, record.classes)
             pictures[item["name"]] = case_picture(item, record)
             item.clear()  # lets go of a volume before anything else is read
@@ -89,7 +91,7 @@ def evaluate(
         outcome.write(run)
         metrics = write_scores(run, scores, record, failed=len(outcome.failures), seconds=outcome.seconds)
         asked: dict[str, Any] = {"adapter": adapter, "images": images, "masks": masks, "layout": layout}
-        asked |= {"mask_threshold": mask_threshold, "clean": clean}
+        asked |= {"mask_threshold": mask_threshold, **wanted.given}
         write_evaluation_report(run, record, metrics, scores, pictures, outcome, asked, note)
     return metrics, outcome
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from monai.transforms import Compose
@@ -17,11 +18,13 @@ from medtap.datasets import Case, CaseList, find_cases
 from medtap.episodes import sha256_of
 from medtap.errors import InputError
 from medtap.inference import PlaneInferer, choose_device
+from medtap.options import fill
 from medtap.outputs import RunFolder, write_csv
 from medtap.outputs.dicom_repair import repair_warning, repaired
 from medtap.outputs.dicom_seg import SUFFIX as SEG_SUFFIX
 from medtap.record import AdaptationRecord
 from medtap.workflows.report import write_prediction_report
+from medtap.workflows.segmenting import SegmentOptions
 from medtap.workflows.stream import CaseStream, Failure, Item, case_items
 from medtap.workflows.transforms import SaveMaskd, mask_name, to_labels
 
@@ -78,7 +81,8 @@ def segment_cases(
     clean: str = "none",
 ) -> Iterator[Item]:
     """Segment the cases of a stream: each item with ``pred``, labels on its image's stored grid, cleaned if wanted."""
-    back = to_labels(preprocessing, clean, len(record_of(adapted).classes))
+    record = record_of(adapted)
+    back = to_labels(preprocessing, clean, len(record.classes), record.shapes)
 
     def segment(item: Item) -> Item:
         images = item["image"].as_tensor().unsqueeze(0).to(device)
@@ -98,9 +102,9 @@ def predict(
     layout: str | None = None,
     device: str = "auto",
     batch_size: int = 8,
-    clean: str = "none",
     overwrite: bool = False,
     progress: Progress = all_items,
+    **how: Any,
 ) -> Outcome:
     """Segment a folder of images, write a mask for each at the same relative path, and ``report.html``.
 
@@ -111,20 +115,21 @@ def predict(
         layout: how the folder is laid out, where that is not plain.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch_size: planes at once.
-        clean: how masks are cleaned, a name in `medtap.workflows.clean.CLEANING`.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
+        how: ``clean``, ``flips``, ``subsets`` and ``query_size``, as `SegmentOptions` takes them.
 
     Raises:
         MedtapError: an input, option or output is refused before any work.
     """
-    on = choose_device(device)
-    adapted = load_adapted(adapter).to(on)
+    on, wanted = choose_device(device), fill(SegmentOptions, how)
+    adapted = load_for(adapter, wanted).to(on)
     record = record_of(adapted)
     cases = find_cases(images, layout=layout)
     items = case_items(cases, images)
-    outcome = Outcome(skipped=list(cases.skipped), warnings=[*cases.warnings, *seen_warnings(cases, record)])
-    options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout, "clean": clean}
+    warnings = [*cases.warnings, *seen_warnings(cases, record), *wanted.notes(record)]
+    outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
+    options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout, **asdict(wanted)}
     preprocessing = image_transforms(record.axis)
     with RunFolder(out, inputs=[Path(images)], options=options, overwrite=overwrite) as run:
         origin = {"adapter_sha256": record.adapter_sha256, "method": record.method}
@@ -133,8 +138,8 @@ def predict(
         done = [item for item in items if run.has(written[item["name"]])]
         todo = [item for item in items if not run.has(written[item["name"]])]
         stream = CaseStream(todo, preprocessing, outcome.failures)
-        inferer = PlaneInferer(record.size, batch_size)
-        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, clean), len(todo)):
+        inferer = PlaneInferer(wanted.query_size or record.size, batch_size, flips=wanted.flips)
+        for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, wanted.clean), len(todo)):
             stream.attempt(save, item, InputError)
             item.clear()  # lets go of a volume before anything else is read
         masks = {name: mask for name, mask in written.items() if run.has(mask)}
@@ -142,7 +147,7 @@ def predict(
         outcome.warnings += sorted([*save.warnings, *earlier_repairs(done)])
         outcome.seconds = time.perf_counter() - start
         outcome.write(run)
-        asked = {"adapter": adapter, "images": images, "layout": layout, "clean": clean}
+        asked = {"adapter": adapter, "images": images, "layout": layout, **wanted.given}
         write_prediction_report(run, record, items, masks, outcome, asked)
     return outcome
 
@@ -156,6 +161,19 @@ def earlier_repairs(done: Iterable[Item]) -> list[str]:
             changed = {keyword for file in files for keyword in repaired(read_dataset(Path(file), pixels=False))[1]}
             found += repair_warning(item["name"], sorted(changed))
     return found
+
+
+def load_for(adapter: str | Path, wanted: SegmentOptions) -> AdaptedSegmenter:
+    """Load an adapter to segment in a certain way.
+
+    Raises:
+        OptionError: its support set does not have so many subsets.
+        WeightsError: as ``load_adapted``.
+    """
+    adapted = load_adapted(adapter)
+    wanted.refuse_unfit(record_of(adapted).shots)
+    adapted.subsets = wanted.subsets
+    return adapted
 
 
 def record_of(adapted: AdaptedSegmenter) -> AdaptationRecord:

@@ -140,7 +140,6 @@ def _common_parts(
     roots = [f"{Path(options[key])}/" for key in ("images", "masks") if options.get(key) is not None]
     sheet = adapter / CONTACT_SHEET
     state = read_state(adapter)
-    shown = {name: value for name, value in options.items() if (name, value) != ("clean", "none")}  # the default
     return {
         "learnt": learnt_from(record, sheet.read_bytes() if sheet.is_file() else None),
         "problems": Problems(
@@ -148,7 +147,7 @@ def _common_parts(
             skipped=tuple((_inside(str(file), roots), reason) for file, reason in outcome.skipped),
             warnings=(*record.warnings, *(_inside(warning, roots) for warning in outcome.warnings)),
         ),
-        "rerun": rerun(command, shown, record, state["options"] if state else {}),
+        "rerun": rerun(command, options, record, state["options"] if state else {}),
     }
 
 

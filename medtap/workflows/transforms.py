@@ -17,7 +17,8 @@ from medtap.data.dicom_file import is_dicom
 from medtap.outputs import RunFolder, SegOrigin, write_dicom_seg, write_nifti_mask, write_png_mask
 from medtap.outputs.dicom_repair import repair_warning
 from medtap.outputs.dicom_seg import SUFFIX as SEG_SUFFIX
-from medtap.workflows.clean import cleaning
+from medtap.support_shape import ClassShape
+from medtap.workflows.clean import cleaning, plane_cleaning
 
 
 class LoadLabelsd(MapTransform):
@@ -148,20 +149,25 @@ def evaluation_transforms(
     return Compose([load, LoadLabelsd("label", threshold=threshold, classes=classes), *rest])
 
 
-def to_labels(preprocessing: Compose, clean: str = "none", classes: int = 1) -> Compose:
+def to_labels(
+    preprocessing: Compose, clean: str = "none", classes: int = 1, shapes: Sequence[ClassShape] = ()
+) -> Compose:
     """From logits ``pred`` [N+1,H,W(,D)] to labels [1,...] on the grid of the image as stored.
 
     Args:
         preprocessing: what the image went through, to be inverted.
         clean: how label maps are cleaned, a name in `medtap.workflows.clean.CLEANING`.
         classes: number of classes N.
+        shapes: of the classes in the support masks, for ``auto``.
 
     Raises:
         OptionError: no such way of cleaning.
     """
+    by_planes = plane_cleaning(shapes) if clean == "auto" else []
     return Compose(
         [
             LargestLogitd("pred"),
+            *(Lambdad("pred", func=step) for step in by_planes),
             Invertd("pred", transform=preprocessing, orig_keys="image", nearest_interp=True, to_tensor=True),
             *(Lambdad("pred", func=step) for step in cleaning(clean, classes)),
         ]

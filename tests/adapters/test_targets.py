@@ -26,6 +26,7 @@ class Block(nn.Module):
         ("auto", ["q_proj", "v_proj"]),
         ("attention", ["q_proj", "v_proj"]),
         ("pointwise", ["q_proj", "v_proj", "fc", "mix"]),
+        ("re:^(fc|spatial|q)", ["q_proj", "fc"]),
     ],
 )
 def test_layers_of_a_choice(targets: str, names: list[str]) -> None:
@@ -60,3 +61,10 @@ def test_choice_without_a_layer_is_refused() -> None:
         choose_targets(tiny_encoder(), "attention")
     with pytest.raises(OptionError, match="found no Linear layer or 1x1 convolution"):
         choose_targets(nn.Conv2d(3, 4, 3), "auto")
+
+
+def test_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(OptionError, match="'\\(' is no regular expression"):
+        choose_targets(Block(), "re:(")
+    with pytest.raises(OptionError, match="match no layer of the encoder"):
+        choose_targets(Block(), "re:nowhere")

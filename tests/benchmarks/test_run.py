@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
-from medtap.adaptation import TapOptions
-from medtap.adapters import Lora
 from medtap.benchmarks import cost, run_benchmark, source
+from medtap.benchmarks.episode_options import EpisodeOptions
+from medtap.benchmarks.methods import Defaults, build_method
 from medtap.benchmarks.run import KINDS
 from medtap.errors import OptionError, OutputError
 from medtap.options import fill
 from tests.tiny import tiny_network
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "benchmark").glob("*.yaml"))
-OPTIONS = {"cost": cost.CostOptions, "source": source.SourceOptions}
+OPTIONS = {"cost": cost.CostOptions, "source": source.SourceOptions, "episodes": EpisodeOptions}
 
 
 def _write(path, text):
@@ -43,10 +43,9 @@ def test_shipped_configurations_hold_known_options(path):
     kind = values.pop("kind")
     assert kind in KINDS
     options = fill(OPTIONS[kind], values)
-    for method in getattr(options, "methods", {}).values():
-        assert method.keys() <= {"tap", "adapter"}
-        fill(TapOptions, method.get("tap", {}))
-        fill(Lora, method.get("adapter", {}))
+    defaults = Defaults(lambda _: tiny_network(), "tiny", None, 0, "cpu", path)
+    for name, method in getattr(options, "methods", {}).items():
+        assert build_method(name, method, defaults).describe()
 
 
 def test_every_kind_has_options_checked_here():

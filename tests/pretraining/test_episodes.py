@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Generator
 
-from medtap.pretraining.episodes import Stage, TaskStream
+from medtap.pretraining.episodes import Round, Stage, TaskStream
+from medtap.pretraining.families import SCENES, build_families
 from medtap.pretraining.natural import NaturalEpisodes
 
-STAGES = (Stage(steps=2, size=32, tasks=3, images=4), Stage(steps=3, size=40, tasks=1, images=2))
+STAGES = (Stage(2, 32, pictures=12, images=[4]), Stage(3, 40, pictures=2, images=[2]))
 
 
 def natural() -> NaturalEpisodes:
@@ -20,7 +21,7 @@ def natural() -> NaturalEpisodes:
 
 
 def test_stages_follow_one_another() -> None:
-    stream = TaskStream(STAGES, 0, None, 0.0)
+    stream = TaskStream(STAGES, 0, SCENES)
     assert len(stream) == 5
     assert [stream.stage(step).size for step in range(5)] == [32, 32, 40, 40, 40]
     with pytest.raises(IndexError, match="step 5 lies behind the last stage"):
@@ -28,7 +29,7 @@ def test_stages_follow_one_another() -> None:
 
 
 def test_batches_have_their_stage_s_shapes() -> None:
-    stream = TaskStream(STAGES, 0, None, 0.0)
+    stream = TaskStream(STAGES, 0, SCENES)
     images, masks = stream[1]
     assert images.shape == (3, 4, 3, 32, 32)
     assert masks.shape == (3, 4, 32, 32)
@@ -36,7 +37,7 @@ def test_batches_have_their_stage_s_shapes() -> None:
 
 
 def test_a_batch_is_determined_by_seed_and_step_alone() -> None:
-    stream, again, other = (TaskStream(STAGES, seed, None, 0.0) for seed in (5, 5, 6))
+    stream, again, other = (TaskStream(STAGES, seed, SCENES) for seed in (5, 5, 6))
     late, early = stream[1][0], stream[0][0]
     assert torch.equal(again[0][0], early)
     assert torch.equal(again[1][0], late)
@@ -45,19 +46,28 @@ def test_a_batch_is_determined_by_seed_and_step_alone() -> None:
 
 
 @pytest.mark.parametrize(("share", "photographs"), [(0.0, False), (1.0, True)])
-def test_share_of_natural_tasks(share: float, photographs: bool) -> None:
-    images, masks = TaskStream(STAGES, 0, natural(), share)[0]
+def test_tasks_are_drawn_from_the_stage_s_mix(share: float, photographs: bool) -> None:
+    mix = {"natural": share, "generated": 1 - share}
+    stream = TaskStream((Stage(1, 32, mix=mix),), 0, build_families({*mix}, natural()))
+    images, masks = stream[0]
     flat = images.std((2, 3, 4)).max() < 1e-3
     assert bool(flat) == photographs
     assert (masks.mean((2, 3)) > 0).all()
 
 
-def test_no_photographs_no_natural_tasks() -> None:
-    assert torch.equal(TaskStream(STAGES, 0, None, 1.0)[0][0], TaskStream(STAGES, 0, None, 0.0)[0][0])
+def test_pictures_of_a_step_are_shared_out_to_tasks() -> None:
+    stream = TaskStream((Stage(12, 32, pictures=12, images=[2, 4, 6]),), 0, SCENES)
+    shapes = {tuple(stream[step][0].shape[:2]) for step in range(12)}
+    assert shapes == {(6, 2), (3, 4), (2, 6)}
+
+
+def test_rounds_begin_where_a_stage_restarts() -> None:
+    stages = (Stage(3, 32, learning_rate=0.1), Stage(2, 64), Stage(4, 32, learning_rate=0.2, restart=True))
+    assert TaskStream(stages, 0, SCENES).rounds() == [Round(0, 5, 0.1), Round(5, 9, 0.2)]
 
 
 def test_loader_s_workers_see_the_same() -> None:
-    stream = TaskStream(STAGES, 0, None, 0.0)
+    stream = TaskStream(STAGES, 0, SCENES)
     generator_state = Generator().get_state()
     loaded = list(torch.utils.data.DataLoader(stream, batch_size=None, num_workers=1))
     assert len(loaded) == 5

@@ -11,14 +11,18 @@ from torch import nn
 
 from medtap.errors import AdaptationError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
-from medtap.networks.shots import leave_one_out
 from medtap.pretraining.episodes import Stage, TaskStream
-from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions, episode_iou, episode_loss, schedule
-from tests.tiny import random_images, random_masks, tiny_network
+from medtap.pretraining.families import SCENES
+from medtap.pretraining.losses import episode_iou
+from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions, schedule
+from tests.tiny import tiny_network
 
-STREAM = TaskStream(
-    (Stage(steps=4, size=32, tasks=2, images=3), Stage(steps=3, size=40, tasks=1, images=3)), 0, None, 0
+STAGES = (
+    Stage(3, 32, pictures=6, images=[3]),
+    Stage(1, 40, pictures=3, images=[3]),
+    Stage(3, 32, pictures=4, images=[4], passes=1, restart=True),
 )
+STREAM = TaskStream(STAGES, 0, SCENES)
 OPTIONS = MetaTrainOptions(checkpoint_every=2, workers=0, bfloat16=False)
 
 
@@ -80,6 +84,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     first = trainer(tmp_path).run(validate)
     again = trainer(tmp_path)
     assert again.step == 7
+    assert again.seconds > 0
     finished = again.run(validate)
     assert len(log(tmp_path)) == 4
     assert all(torch.equal(value, finished.state_dict()[name]) for name, value in first.state_dict().items())
@@ -91,14 +96,15 @@ def test_half_written_checkpoint_is_not_used(tmp_path: Path) -> None:
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
-    task = TaskStream((Stage(steps=1, size=32, tasks=2, images=3),), 0, None, 0)[0]
+    stage = Stage(60, 32, pictures=6, images=[3], learning_rate=1e-2)
+    task = TaskStream((stage,), 0, SCENES)[0]
 
     class Same(TaskStream):
         def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
             return task
 
-    stream = Same((Stage(steps=60, size=32, tasks=2, images=3),), 0, None, 0)
-    options = MetaTrainOptions(learning_rate=1e-2, checkpoint_every=15, workers=0, bfloat16=True, average=0.9)
+    stream = Same((stage,), 0, SCENES)
+    options = MetaTrainOptions(checkpoint_every=15, workers=0, bfloat16=True, average=0.9)
     MetaTrainer(trainable(), stream, options, tmp_path).run(lambda network: {"iou": episode_iou(network, stream)})
     entries = log(tmp_path)
     assert entries[-1]["loss"] < 0.8 * entries[0]["loss"]
@@ -119,51 +125,6 @@ def test_loss_that_is_not_a_number_is_an_error(tmp_path: Path) -> None:
     nn.init.constant_(broken.network.coarse.bias, float("nan"))
     with pytest.raises(AdaptationError, match="the loss of step 0 is not a number; lower the learning rate"):
         broken.run(validate)
-
-
-def test_episode_loss_is_cross_entropy_plus_dice() -> None:
-    network, images, masks = tiny_network(), random_images(4).unflatten(0, (2, 2)), random_masks(4).unflatten(0, (2, 2))
-    loss, logits = episode_loss(network, images, masks.float(), leave_one_out(2))
-    assert logits.shape == (4, 2, 64, 64)
-    probability, truth = logits.softmax(1)[:, 1], masks.flatten(0, 1)
-    entropy = -torch.where(truth == 1, probability, 1 - probability).log().mean()
-    overlap, total = (probability * truth).sum((1, 2)), (probability + truth).sum((1, 2))
-    dice = (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
-    assert loss.item() == pytest.approx((entropy + dice).item(), rel=1e-4)
-
-
-def test_episode_loss_segments_each_picture_by_the_others_of_its_task() -> None:
-    network, images, masks = tiny_network(), random_images(6).unflatten(0, (2, 3)), random_masks(6).unflatten(0, (2, 3))
-    _, logits = episode_loss(network, images, masks.float(), leave_one_out(3))
-    others = [0, 2]
-    alone = network(images[1, 1][None], images[1, others][None], masks[1, others][None].float())
-    torch.testing.assert_close(logits[4:5], alone, atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_iou_of_perfect_and_wrong_networks_leaves_the_mode_alone(training: bool) -> None:
-    stream = TaskStream((Stage(steps=2, size=32, tasks=1, images=2),), 0, None, 0)
-
-    class Known(nn.Module):
-        def __init__(self, sign: float) -> None:
-            super().__init__()
-            self.sign = sign
-
-        def encode(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            masks = [stream[step][1][0] for step in range(2) if torch.equal(stream[step][0][0], images)]
-            return (masks[0].unsqueeze(1),)
-
-        def remember(self, _: tuple[torch.Tensor, ...], masks: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return (masks,)
-
-        def recall(self, query: tuple[torch.Tensor, ...], _: tuple[torch.Tensor, ...]) -> torch.Tensor:
-            lead = self.sign * (query[0] - 0.5)
-            return torch.cat([-lead, lead], dim=1)
-
-    network = Known(1.0).train(training)
-    assert episode_iou(network, stream) == 1.0
-    assert network.training == training
-    assert episode_iou(Known(-1.0), stream) == 0.0
 
 
 def test_schedule_warms_up_and_falls_to_nothing() -> None:

@@ -19,7 +19,7 @@ from tests.tiny import tiny_network
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(
     network="tiny",
-    stages=(Stage(steps=3, size=32, tasks=1, images=3),),
+    stages=(Stage(3, 32, pictures=3, images=[3]),),
     training=MetaTrainOptions(checkpoint_every=2, workers=0, bfloat16=False),
     validation=1,
 )
@@ -51,16 +51,16 @@ def test_every_shipped_recipe_is_read() -> None:
 
 
 def test_what_is_read(tmp_path: Path) -> None:
-    text = "{network: tiny, seed: 3, stages: [{steps: 2, size: 32, tasks: 1}], natural: {share: 0.5, folder: x}}"
+    text = "{network: tiny, seed: 3, stages: [{steps: 2, size: 32, images: [4]}], natural: {folder: x}}"
     recipe = read_recipe(yaml(tmp_path, text), {"validation": 2})
-    assert recipe.stages == (Stage(2, 32, 1, 6),)
-    assert recipe.natural == NaturalOptions(folder="x", share=0.5)
+    assert recipe.stages == (Stage(2, 32, images=[4]),)
+    assert recipe.natural == NaturalOptions(folder="x")
     assert (recipe.seed, recipe.training.seed, recipe.validation) == (3, 3, 2)
 
 
 def test_overrides_replace_the_file_s_keys(tmp_path: Path) -> None:
-    path = yaml(tmp_path, "{network: tiny, stages: [{steps: 2, size: 32, tasks: 1}]}")
-    assert read_recipe(path, {"seed": 4, "stages": [{"steps": 1, "size": 64, "tasks": 2}]}).stages == (Stage(1, 64, 2),)
+    path = yaml(tmp_path, "{network: tiny, stages: [{steps: 2, size: 32}]}")
+    assert read_recipe(path, {"seed": 4, "stages": [{"steps": 1, "size": 64}]}).stages == (Stage(1, 64),)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,10 @@ def test_overrides_replace_the_file_s_keys(tmp_path: Path) -> None:
         ("{}", "the recipe lacks network, stages"),
         ("{network: tiny, stages: [], sed: 1}", r"unknown option 'sed' \(did you mean 'seed'\?\)"),
         ("{network: tiny, stages: [{stps: 1}]}", r"unknown option 'stps' \(did you mean 'steps'\?\)"),
-        ("{network: tiny, stages: [{steps: 1}]}", "missing option 'size', 'tasks'"),
+        ("{network: tiny, stages: [{steps: 1}]}", "missing option 'size'"),
         ("{network: tiny, stages: [], training: {lr: 1}}", "unknown option 'lr'"),
-        ("{network: tiny, stages: [], natural: {shar: 1}}", r"did you mean 'share'\?"),
+        ("{network: tiny, stages: [], natural: {sid: 1}}", r"did you mean 'side'\?"),
+        ("{network: tiny, stages: [{steps: 1, size: 32, images: [1]}]}", "a stage that no task fits into"),
     ],
 )
 def test_mistakes_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -110,7 +111,8 @@ def test_same_seed_same_weights(tmp_path: Path) -> None:
 
 def test_photographs_are_mixed_in_and_validated_on(tmp_path: Path) -> None:
     photographs = write(tmp_path / "natural", 24)
-    natural = NaturalOptions(folder=str(photographs), share=1.0, side=32, hold_out_every=4)
-    recipe = Recipe("tiny", RECIPE.stages, natural, RECIPE.training, validation=1)
+    natural = NaturalOptions(folder=str(photographs), side=32, hold_out_every=4)
+    stages = (Stage(3, 32, pictures=6, mix={"natural": 1.0}),)
+    recipe = Recipe("tiny", stages, natural, RECIPE.training, validation=1)
     card = json.loads((pretrain(recipe, tmp_path / "run", "tiny.yaml") / "network.json").read_text())
     assert 0 <= card["natural_iou"] <= 1

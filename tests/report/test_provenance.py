@@ -17,14 +17,14 @@ from tests.tiny import support_set, tiny_network
 
 @pytest.fixture
 def record():
-    options = TapOptions(seed=7, augment=True)
+    options = TapOptions(seed=7, augment="any", guard="none")
     made = AdaptationRecord.of(tiny_network(), support_set(2, classes=2), Lora(rank=4), options, [0.5], 1.0)
     return replace(made, adapter_sha256="ab" * 32)
 
 
 def test_commands_are_quoted_and_leave_out_what_is_not_said():
-    line = command_line("predict", {"images": "my images", "layout": None, "overwrite": False, "augment": True})
-    assert line == "medtap predict --images 'my images' --augment"
+    line = command_line("predict", {"images": "my images", "layout": None, "overwrite": False, "verbose": True})
+    assert line == "medtap predict --images 'my images' --verbose"
 
 
 def test_adapt_command_has_what_was_asked_for(record):
@@ -33,7 +33,8 @@ def test_adapt_command_has_what_was_asked_for(record):
     given = dict(pairwise(words))
     assert (given["--support-images"], given["--support-masks"], given["--out"]) == ("in", "masks", "runs/a")
     assert (given["--rank"], given["--shots"], given["--seed"], given["--mask-threshold"]) == ("4", "2", "7", "127")
-    assert "--augment" in words
+    assert given["--augment"] == "any"
+    assert given["--guard"] == "none"
     assert not {"--classes", "--layout"} & set(words)
 
 

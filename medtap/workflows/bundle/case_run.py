@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from medtap.workflows.bundle.folder_cases import FolderCases
 from medtap.workflows.bundle.model import Adaptation, ShippedModel
 from medtap.workflows.evaluate import without_support
 from medtap.workflows.predict import Outcome, record_of, seen_warnings
+from medtap.workflows.segmenting import SegmentOptions
 from medtap.workflows.stream import CaseStream, Item, case_items
 from medtap.workflows.transforms import mask_name
 
@@ -40,7 +42,7 @@ class CaseRun:
         network_def: the engine's network.
         model: what fills the network.
         mask_threshold: what the masks of an evaluation are read by, for ``run.json``.
-        clean: how masks are cleaned, for ``run.json``.
+        segmenting: how cases are segmented, to be checked and told; the engine's parts do it.
         leave_out_support: whether cases of the support set are left out, as for scores they must be.
         overwrite: whether an earlier run in ``output_dir`` may be replaced.
 
@@ -62,12 +64,13 @@ class CaseRun:
         network_def: AdaptedSegmenter,
         model: Adaptation | ShippedModel,
         mask_threshold: float | None = None,
-        clean: str = "none",
+        segmenting: SegmentOptions | None = None,
         leave_out_support: bool = False,
         overwrite: bool = False,
     ) -> None:
         self.output_dir, self.overwrite = Path(str(output_dir)), overwrite
-        self.dataset, self.cases, self.mask_threshold, self.clean = dataset, cases, mask_threshold, clean
+        self.dataset, self.cases, self.mask_threshold = dataset, cases, mask_threshold
+        self.segmenting = segmenting or SegmentOptions()
         self.network_def, self.model, self.leave_out_support = network_def, model, leave_out_support
         self.outcome, self.before, self._todo = Outcome(), set[str](), 0
         self._held = ExitStack()
@@ -115,7 +118,7 @@ class CaseRun:
         """The options of the command of medtap's own that does the same."""
         asked: dict[str, Any] = {"adapter": self.model.adapter_below(self.output_dir), "images": self.cases.images}
         asked |= {"masks": self.cases.masks, "layout": self.cases.layout, "mask_threshold": self.mask_threshold}
-        return asked | {"clean": self.clean}
+        return asked | self.segmenting.given
 
     def abort(self, error: BaseException) -> None:
         """Leave the folder half-done, so that the same command goes on with it, and let the error through.
@@ -132,7 +135,8 @@ class CaseRun:
     def _run_folder(self) -> RunFolder:
         identity = self.model.identity(self.network_def)
         data = {"data": self.cases.folders, "layout": self.cases.layout, "mask_threshold": self.mask_threshold}
-        data |= {"clean": self.clean}
+        data |= asdict(self.segmenting)
+        self.segmenting.refuse_unfit(self.model.shots)
         inputs = [*self.cases.folders, *self.model.folders]
         return RunFolder(self.output_dir, inputs=inputs, options=identity | data, overwrite=self.overwrite)
 
@@ -152,7 +156,7 @@ class CaseRun:
             done=[item["name"] for item in items if item["name"] in self.before],
             failures=self.dataset.failures,
             skipped=list(cases.skipped),
-            warnings=[*cases.warnings, *warnings],
+            warnings=[*cases.warnings, *warnings, *self.segmenting.notes(self.record)],
         )
 
     def _is_done(self, item: Item) -> bool:

@@ -12,13 +12,16 @@ import torch
 
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter
-from medtap.adapters import Adapter, build_adapter
+from medtap.adapters import Adapter
 from medtap.errors import OptionError, WeightsError
+from medtap.inference import input_size
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import load_network, weights_sha256
 from medtap.outputs import RunFolder
+from medtap.presets import use_preset
 from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
+from medtap.support_shape import ClassShape, support_shape
 from medtap.workflows.adapt import gather_support, write_adaptation
 
 ADAPTER = "adapter"
@@ -51,6 +54,16 @@ class Adaptation:
             "adapter": [self.adapter.name, vars(self.adapter)],
             "tap": vars(self.options),
         }
+
+    @property
+    def shots(self) -> int:
+        """Number of support images K."""
+        return self.support.shots
+
+    @property
+    def shapes(self) -> tuple[ClassShape, ...]:
+        """Of labels 1 to N in the support masks."""
+        return tuple(support_shape(self.support.masks, self.support.classes).values())
 
     def adapt(self, device: torch.device | str = "cpu") -> AdaptedSegmenter:
         """Make the adaptation; it comes out the same each time."""
@@ -99,6 +112,16 @@ class ShippedModel:
             )
         return {"adapter_sha256": record.adapter_sha256}
 
+    @property
+    def shots(self) -> int:
+        """Number of support images K that it was adapted to."""
+        return AdaptationRecord.read(self.file.parent).shots
+
+    @property
+    def shapes(self) -> tuple[ClassShape, ...]:
+        """Of labels 1 to N in the masks that it was adapted to; empty where an older version adapted it."""
+        return AdaptationRecord.read(self.file.parent).shapes
+
     def fill(self, network_def: AdaptedSegmenter, run: RunFolder, device: torch.device) -> None:  # noqa: ARG002
         """Tell the network what is known of the model; the weights are the CheckpointLoader's to load."""
         network_def.record = AdaptationRecord.read(self.file.parent)
@@ -123,7 +146,7 @@ def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(str(name).strip() for name in listed)
 
 
-def adapted_network(network: str, classes: Sequence[str], shots: int) -> AdaptedSegmenter:
+def adapted_network(network: str, classes: Sequence[str], shots: int, subsets: int = 0) -> AdaptedSegmenter:
     """A bundle's ``network_def``, to be filled by ``model.pt`` or by an adaptation.
 
     Args:
@@ -131,11 +154,14 @@ def adapted_network(network: str, classes: Sequence[str], shots: int) -> Adapted
         classes: names of labels 1 to N.
         shots: K that ``model.pt`` was adapted with. What is loaded may have another, but `monai.bundle.load` passes
             over tensors of another shape in silence.
+        subsets: how many subsets of the support set segment too.
 
     Raises:
         MedtapError: there is no such network.
     """
-    return AdaptedSegmenter.blank(load_network(network), tuple(classes), shots)
+    adapted = AdaptedSegmenter.blank(load_network(network), tuple(classes), shots)
+    adapted.subsets = subsets
+    return adapted
 
 
 def choose_model(
@@ -146,8 +172,11 @@ def choose_model(
     network: str = "medtap-atto",
     method: str = "lora",
     rank: int | None = None,
-    passes: int = TapOptions.passes,
+    preset: str = "medtap",
+    passes: int | None = None,
+    augment: str | None = None,
     shots: int = 5,
+    size: int | None = None,
     seed: int = 0,
     **support: Any,
 ) -> Adaptation | ShippedModel:
@@ -160,8 +189,11 @@ def choose_model(
         network: a name of the zoo, or a folder.
         method: the adapter's name.
         rank: the adapter's rank; the method's own when None.
-        passes: T, how often every support image is a pseudo-query.
+        preset: named options of the adaptation.
+        passes: T, how often every support image is a pseudo-query; the preset's when None.
+        augment: what views of the support images are trained on; the preset's when None.
         shots: K.
+        size: side in pixels that images are brought to; the network's own when None.
         seed: draws the support set and the adapter's initial values.
         support: ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes them.
 
@@ -170,8 +202,8 @@ def choose_model(
     """
     if support_images is None:
         return ShippedModel(Path(str(model_file)))
-    adapter = build_adapter(method, {} if rank is None else {"rank": rank})
-    options, base = TapOptions(passes, seed=seed), load_network(network)
+    adapter, options = use_preset(preset, method, {"rank": rank}, passes=passes, augment=augment, seed=seed)
+    base = load_network(network)
     images, masks = Path(str(support_images)), None if support_masks is None else Path(str(support_masks))
-    drawn = gather_support(images, masks, shots=shots, seed=seed, size=base.size, **support)
+    drawn = gather_support(images, masks, shots=shots, seed=seed, size=input_size(size, base.size), **support)
     return Adaptation(base, drawn, adapter, options, (images,) if masks is None else (images, masks))

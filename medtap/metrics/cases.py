@@ -1,20 +1,18 @@
-"""Scores of a segmentation: per case, then pooled over cases with bootstrap intervals.
+"""Scores of one case, class by class.
 
 MONAI's metric functions measure one case; what an empty mask means is decided here, because MONAI scores an absent
-class as 0 or infinity when it aggregates. Shapes: N classes, n cases, R bootstrap resamples.
+class as 0 or infinity when it aggregates. Shapes: N classes.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou, compute_surface_dice
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from medtap.errors import InputError, OptionError
@@ -22,9 +20,6 @@ from medtap.errors import InputError, OptionError
 TOLERANCE_MM = 1.0
 TOLERANCE_PX = 2.0
 CASE_SCORES = ("dice", "iou", "surface_dice", "hd95")
-
-Score = dict[str, Any]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class CaseScores:
 
     def row(self) -> dict[str, float]:
         """One row of a table: each score's mean over the classes, then ``score[class]`` if there are several."""
-        row = {name: float(_nanmean(np.array([getattr(self, name)]))[0]) for name in CASE_SCORES}
+        row = {name: torch.tensor(getattr(self, name), dtype=torch.float64).nanmean().item() for name in CASE_SCORES}
         if len(self.classes) > 1:
             row |= {f"{name}[{c}]": getattr(self, name)[i] for name in CASE_SCORES for i, c in enumerate(self.classes)}
         return row
@@ -96,8 +91,7 @@ def score_case(
     _check_spacing(spacing_mm, prediction.ndim)
     if tolerance is None:
         tolerance = TOLERANCE_PX if spacing_mm is None else TOLERANCE_MM
-    if not (np.isfinite(tolerance) and tolerance >= 0):
-        raise OptionError("the surface tolerance is no distance", expected="0 or more", found=str(tolerance))
+    _check_tolerance(tolerance)
     size, (prediction, truth) = prediction.size, _crop(prediction, truth)
     pairs = [(prediction == label, truth == label) for label in range(1, len(classes) + 1)]
     scores = np.array([_score_pair(*pair, spacing_mm, tolerance) for pair in pairs], dtype=float).reshape(-1, 4)
@@ -117,38 +111,6 @@ def score_case(
     )
 
 
-def summarise(cases: Sequence[CaseScores], *, seed: int, resamples: int = 1000) -> dict[str, Any]:
-    """Means over the cases with 95 % bootstrap percentile intervals, the cases being what is resampled.
-
-    ``dice``, ``iou``, ``surface_dice`` and ``hd95`` are means over cases of each case's mean over its scored classes.
-    ``miou`` pools intersection and union over the cases for each class and then averages the classes; ``fb_iou`` is
-    the mean of the pooled IoU of foreground (any class) and of background. Under ``per_class`` they are that class
-    against the rest.
-
-    Args:
-        cases: the scores of all cases, of the same classes.
-        seed: of the bootstrap.
-        resamples: R, how many bootstrap samples are drawn.
-
-    Returns:
-        ``cases`` (how many), ``unit`` of hd95 ("mm", "px", or "mixed", in which case hd95 has no value), the scores,
-        and ``per_class`` (class name to the same scores). A score is {"mean": float or None, "ci95": [low, high] or
-        None}: no mean where nothing was scored, no interval below two cases.
-
-    Raises:
-        InputError: the cases are of different classes.
-        OptionError: resamples is not positive.
-    """
-    if resamples < 1:
-        raise OptionError("too few bootstrap resamples", expected="1 or more", found=str(resamples))
-    classes = _common_classes(cases)
-    weights = _bootstrap_weights(len(cases), resamples, np.random.default_rng(seed))
-    table = _columns(cases, len(classes))
-    everything = list(range(1, len(classes) + 1))
-    per_class = {name: _scores(weights, table, [label], label) for label, name in enumerate(classes, start=1)}
-    return {"cases": len(cases), "unit": _unit(cases), **_scores(weights, table, everything, 0), "per_class": per_class}
-
-
 def _check_maps(prediction: np.ndarray, truth: np.ndarray, classes: int) -> None:
     if prediction.shape != truth.shape:
         raise InputError("prediction and truth differ in shape", expected=str(truth.shape), found=str(prediction.shape))
@@ -166,6 +128,11 @@ def _check_spacing(spacing_mm: Sequence[float] | None, dimensions: int) -> None:
     if len(spacing_mm) != dimensions or not all(np.isfinite(s) and s > 0 for s in spacing_mm):
         expected = f"{dimensions} positive numbers of mm"
         raise InputError("the spacing does not fit the label maps", expected=expected, found=str(tuple(spacing_mm)))
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not (np.isfinite(tolerance) and tolerance >= 0):
+        raise OptionError("the surface tolerance is no distance", expected="0 or more", found=str(tolerance))
 
 
 def _crop(*maps: np.ndarray) -> list[np.ndarray]:
@@ -192,71 +159,3 @@ def _score_pair(
             compute_surface_dice(y_pred, y, [tolerance], include_background=True, spacing=step).item(),
             compute_hausdorff_distance(y_pred, y, include_background=True, percentile=95, spacing=step).item(),
         )
-
-
-def _common_classes(cases: Sequence[CaseScores]) -> tuple[str, ...]:
-    found = sorted({case.classes for case in cases})
-    if len(found) > 1:
-        raise InputError("cases of different classes cannot be pooled", expected=str(found[0]), found=str(found[1]))
-    return found[0] if found else ()
-
-
-def _unit(cases: Sequence[CaseScores]) -> str:
-    units = {case.unit for case in cases}
-    return units.pop() if len(units) == 1 else "mixed" if units else "px"
-
-
-def _bootstrap_weights(cases: int, resamples: int, generator: np.random.Generator) -> Floats:
-    """[1 + R, n]: how often each case counts; first the plain mean, then each resample."""
-    if cases == 0:
-        return np.zeros((1 + resamples, 0))
-    drawn = generator.multinomial(cases, np.full(cases, 1 / cases), size=resamples)
-    return np.vstack([np.ones((1, cases)), drawn])
-
-
-def _columns(cases: Sequence[CaseScores], classes: int) -> dict[str, Floats]:
-    """Scores as [n, N], pixel counts as [n, 1 + N], image sizes as [n, 1]."""
-    widths = dict.fromkeys(CASE_SCORES, classes) | {"intersection": classes + 1, "union": classes + 1, "size": 1}
-    table = {
-        name: np.array([getattr(case, name) for case in cases], dtype=float).reshape(len(cases), width)
-        for name, width in widths.items()
-    }
-    if _unit(cases) == "mixed":
-        table["hd95"] = np.full_like(table["hd95"], np.nan)
-    return table
-
-
-def _scores(weights: Floats, table: Mapping[str, Floats], labels: list[int], foreground: int) -> dict[str, Score]:
-    """All scores over some labels; ``foreground`` is the column of counts that FB-IoU takes for foreground."""
-    columns = [label - 1 for label in labels]
-    means = {name: _mean_over_cases(weights, _nanmean(table[name][:, columns])) for name in CASE_SCORES}
-    pooled = {name: weights @ table[name] for name in ("intersection", "union", "size")}
-    iou = _ratio(pooled["intersection"], pooled["union"])
-    background = _ratio(pooled["size"] - pooled["union"], pooled["size"] - pooled["intersection"])
-    means["miou"] = _nanmean(iou[:, labels])
-    means["fb_iou"] = (iou[:, foreground] + background[:, foreground]) / 2
-    return {name: _with_interval(values, weights.shape[1]) for name, values in means.items()}
-
-
-def _mean_over_cases(weights: Floats, values: Floats) -> Floats:
-    """[1 + R] weighted means of [n] values, the nan ones left out."""
-    scored = ~np.isnan(values)
-    return _ratio(weights[:, scored] @ values[scored], weights[:, scored].sum(axis=1))
-
-
-def _ratio(over: Floats, under: Floats) -> Floats:
-    return np.divide(over, under, out=np.full(np.shape(over), np.nan), where=under > 0)
-
-
-def _nanmean(values: Floats) -> Floats:
-    """The mean over the last axis without the nan ones; nan, with no warning, where there are no others."""
-    return _ratio(np.nansum(values, axis=-1), (~np.isnan(values)).sum(axis=-1))
-
-
-def _with_interval(values: Floats, cases: int) -> Score:
-    """A score from [1 + R] values: the first is the mean, the others give the interval."""
-    mean, drawn = values[0], values[1:][~np.isnan(values[1:])]
-    if np.isnan(mean):
-        return {"mean": None, "ci95": None}
-    interval = np.percentile(drawn, [2.5, 97.5]).tolist() if cases > 1 and drawn.size else None
-    return {"mean": float(mean), "ci95": interval}

@@ -1,0 +1,92 @@
+"""A few-shot network, adapted or not, as a method of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medtap.adaptation import TapOptions, take_a_peek
+from medtap.adapters import Adapter, Lora
+from medtap.benchmarks.method import Learnt
+from medtap.inference import PlaneInferer
+from medtap.networks.segmenter import FewShotSegmenter
+from medtap.networks.zoo import weights_sha256
+from medtap.support import SupportSet
+from medtap.workflows.clean import cleaning, plane_cleaning
+from medtap.workflows.predict import record_of
+from medtap.workflows.segmenting import SegmentOptions
+
+
+@dataclass(frozen=True)
+class TapEntry:
+    """What a configuration says of such a method.
+
+    Attributes:
+        network: a name of the zoo, or a folder; the benchmark's where empty.
+        size: side in pixels of the support pictures and, unless ``inference`` says else, of queries; the benchmark's
+            where None.
+        preset: a name of `PRESETS`, which the rest replaces in parts.
+        method: name of the adapter.
+        adapter: options of it.
+        tap: of `TapOptions`; ``passes: 0`` does not adapt.
+        inference: of `SegmentOptions`.
+    """
+
+    network: str = ""
+    size: int | None = None
+    preset: str = "medtap"
+    method: str = "lora"
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    tap: Mapping[str, Any] = field(default_factory=dict)
+    inference: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TapMethod:
+    """Adapts a network to each support set, and segments queries as ``medtap predict`` does.
+
+    Attributes:
+        network: the base network.
+        size: side in pixels that it is given pictures at.
+        adapter: what is trained.
+        options: how it is trained.
+        inference: how queries are segmented.
+        device: where.
+    """
+
+    network: FewShotSegmenter
+    size: int
+    adapter: Adapter = field(default_factory=Lora)
+    options: TapOptions = field(default_factory=TapOptions)
+    inference: SegmentOptions = field(default_factory=SegmentOptions)
+    device: str = "cpu"
+
+    def describe(self) -> dict[str, Any]:
+        """What decides its results."""
+        adapter = {"method": self.adapter.name, **vars(self.adapter)}
+        told = {"adapter": adapter, "tap": vars(self.options), "inference": asdict(self.inference)}
+        network = {"network": self.network.name, "weights_sha256": weights_sha256(self.network)}
+        return {**network, "size": self.size, "device": self.device, **told}
+
+    def learn(self, support: SupportSet) -> Learnt:
+        """Adapt to K pictures.
+
+        Raises:
+            AdaptationError: the loss is not a number.
+            OptionError: K pictures do not have so many subsets.
+        """
+        self.inference.refuse_unfit(support.shots)
+        adapted = take_a_peek(self.network, support, self.adapter, self.options, self.device)
+        adapted.subsets = self.inference.subsets
+        inferer = PlaneInferer(self.inference.query_size or self.size, flips=self.inference.flips)
+
+        def segment(images: Tensor) -> Tensor:
+            return inferer(images.to(torch.device(self.device)), adapted).cpu()
+
+        if self.inference.clean == "auto":
+            return Learnt(segment, plane_cleaning(record_of(adapted).shapes))
+        return Learnt(segment, cleaning(self.inference.clean, len(support.classes)))

@@ -1,0 +1,152 @@
+"""The passes of Take a Peek: an attached adapter trained on a support set by segmenting it with itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from medtap.adapters import AttachedAdapter
+from medtap.augmentation import augmented_views
+from medtap.errors import AdaptationError
+from medtap.losses import support_loss
+from medtap.networks.classes import recall_classes, remember_classes
+from medtap.networks.segmenter import FewShotSegmenter
+from medtap.networks.shots import leave_one_out
+from medtap.tap_options import TapOptions
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoQueries:
+    """Pictures of one optimizer step.
+
+    Attributes:
+        images: [P,3,S,S], each encoded once.
+        masks: labels [P,S,S].
+        queries: indices [Q] of the pictures that are segmented.
+        shots: indices [Q,M] of the pictures that each is segmented by.
+    """
+
+    images: Tensor
+    masks: Tensor
+    queries: Tensor
+    shots: Tensor
+
+
+@torch.enable_grad()
+def train_on_support(
+    network: FewShotSegmenter,
+    attached: AttachedAdapter,
+    images: Tensor,
+    masks: Tensor,
+    classes: int,
+    options: TapOptions,
+    rates: Mapping[str, float],
+) -> list[float]:
+    """Run the passes, from fresh initial values of the adapter.
+
+    Args:
+        network: in evaluation, its encoder with the adapter attached.
+        attached: what is trained.
+        images: [K,3,S,S] in [0,1].
+        masks: labels [K,S,S] in 0..N.
+        classes: N.
+        options: how.
+        rates: by layer, what its learning rate is multiplied by.
+
+    Returns:
+        The loss of every optimizer step, measured before it.
+
+    Raises:
+        AdaptationError: the loss is not a number.
+    """
+    generator = Generator().manual_seed(options.seed)
+    attached.reset(generator)
+    attached.train()
+    optimizer = torch.optim.AdamW(_groups(attached, options, rates), weight_decay=options.weight_decay)
+    averaged = _Mean(list(attached.parameters()))
+    losses: list[float] = []
+    for part, step in pseudo_queries(images, masks, options, generator):
+        loss = pseudo_query_loss(network, step, classes) + attached.auxiliary_loss()
+        if not math.isfinite(loss.item()):
+            raise AdaptationError(
+                f"the loss is not a number at step {len(losses) + 1}",
+                remedy="lower the learning rate (--learning-rate)",
+            )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if part >= options.passes - options.average:
+            averaged.add()
+    averaged.store()
+    attached.train(False)
+    return losses
+
+
+def _groups(attached: AttachedAdapter, options: TapOptions, rates: Mapping[str, float]) -> list[dict[str, object]]:
+    rate = options.learning_rate
+    return [{"params": layer, "lr": rate * rates.get(name, 1.0)} for name, layer in attached.layers().items()]
+
+
+class _Mean:
+    """The mean of parameters over the moments at which they were added."""
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        self.parameters, self.count = parameters, 0
+        self.sums = [torch.zeros_like(parameter, requires_grad=False) for parameter in parameters]
+
+    @torch.no_grad()
+    def add(self) -> None:
+        for total, parameter in zip(self.sums, self.parameters, strict=True):
+            total += parameter
+        self.count += 1
+
+    @torch.no_grad()
+    def store(self) -> None:
+        """Give the parameters their means, where any were added."""
+        if self.count:
+            for total, parameter in zip(self.sums, self.parameters, strict=True):
+                parameter.copy_(total / self.count)
+
+
+def pseudo_query_loss(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:
+    """Segment a step's pseudo-queries by their shots, each picture encoded once; the support loss, a scalar."""
+    features = network.encode(step.images)
+    memory = remember_classes(network, features, step.masks, classes)
+    query = tuple(level.index_select(0, step.queries) for level in features)
+    logits = recall_classes(network, query, memory, step.masks.shape[-2:], step.shots)
+    return support_loss(logits, step.masks[step.queries])
+
+
+def pseudo_queries(
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator
+) -> Iterator[tuple[int, PseudoQueries]]:
+    """What each optimizer step trains on, with its pass: T steps of all K pseudo-queries, or T times K steps of one."""
+    for part in range(options.passes):
+        if len(images) == 1:
+            seen, labels, shots = _self_pairs(images, masks, options, generator)
+        else:
+            seen, labels = augmented_views(images, masks, generator, options.augment)
+            drawn = options.drawn if options.schedule == "per_pass" else None
+            shots = leave_one_out(len(images), drawn, generator)
+        steps = torch.arange(len(shots), device=images.device)
+        shots = shots.to(images.device)
+        for queries in [steps] if options.schedule == "per_pass" else steps.split(1):
+            yield part, PseudoQueries(seen, labels, queries, shots[queries])
+
+
+def _self_pairs(
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """K = 1: the image is its own pseudo-query, and so are random views of it, all segmented by the image."""
+    views = options.views
+    if views == 0:
+        return images, masks, torch.zeros(1, 1, dtype=torch.int64)
+    change = options.augment if options.augment != "none" else "mirrored"
+    others = augmented_views(images.expand(views, -1, -1, -1), masks.expand(views, -1, -1), generator, change)
+    seen, labels = torch.cat([images, others[0]]), torch.cat([masks, others[1]])
+    return seen, labels, torch.zeros(1 + views, 1, dtype=torch.int64)

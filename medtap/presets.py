@@ -1,0 +1,59 @@
+"""Named settings of the adaptation: medtap's own, and the paper's plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medtap.adapters import Adapter, build_adapter
+from medtap.options import fill, refuse_unknown_choice
+from medtap.tap_options import TapOptions
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What differs from the defaults.
+
+    Attributes:
+        tap: options of the loop.
+        adapters: by method, options of its adapter.
+    """
+
+    tap: Mapping[str, Any] = field(default_factory=dict)
+    adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+PRESETS: dict[str, Preset] = {
+    "medtap": Preset(),
+    "paper": Preset(
+        {"passes": 8, "learning_rate": 1e-3, "schedule": "per_support"}
+        | {"rates": "even", "augment": "none", "views": 0, "average": 0, "guard": "none"},
+        {"lora": {"rank": 64, "dropout": 0.1}},
+    ),
+}
+"""``paper`` is De Marinis et al. (2026): rank 64, one step a pseudo-query, K = 1 by the self-pair, no more."""
+
+
+def use_preset(
+    name: str, method: str = "lora", adapter: Mapping[str, Any] | None = None, **tap: Any
+) -> tuple[Adapter, TapOptions]:
+    """The adapter and the options of a preset.
+
+    Args:
+        name: of the preset.
+        method: name of the adapter.
+        adapter: options of it that replace the preset's; those of None do not.
+        tap: options of the loop that replace the preset's; those of None do not.
+
+    Raises:
+        OptionError: the preset, method or an option is unknown, or a value is refused.
+    """
+    refuse_unknown_choice(f"no preset is called {name!r}", name, PRESETS)
+    preset = PRESETS[name]
+    own = build_adapter(method, {**preset.adapters.get(method, {}), **_given(adapter or {})})
+    return own, fill(TapOptions, {**preset.tap, **_given(tap)})
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

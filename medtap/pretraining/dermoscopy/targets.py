@@ -1,0 +1,37 @@
+"""What a task of dermoscopy asks for, and its masks."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from medtap.pretraining.cohort import Cohort
+from medtap.pretraining.dermoscopy.dermatoscope import blurred
+from medtap.pretraining.dermoscopy.lesion import Lesion
+from medtap.pretraining.scenes import pick
+
+TARGETS = ("lesion",) * 12 + ("core", "hairs", "sticker", "frame")
+
+
+def masks_of(lesion: Lesion, hairs: Tensor, sticker: Tensor, frame: Tensor, cohort: Cohort) -> dict[str, Tensor]:
+    """The mask [n,S,S] of each target, from what may be seen of it; the last three maps are opacities."""
+    seen = frame < 0.5
+    return {
+        "lesion": _annotated(lesion.extent, cohort) & seen & (sticker < 0.5),
+        "core": (lesion.core > 0.5) & seen & (sticker < 0.5),
+        "hairs": (hairs > 0.3) & seen & (sticker < 0.5),
+        "sticker": (sticker > 0.5) & seen,
+        "frame": ~seen,
+    }
+
+
+def _annotated(extent: Tensor, cohort: Cohort) -> Tensor:
+    """An expert's mask [n,S,S]: smooth and generous, in one style for the task (traced, brushed, or a polygon)."""
+    level = (cohort.between(0.12, 0.5) + cohort.free(-0.06, 0.06)).clamp(0.06, 0.6)
+    style, size = pick(0, 2, cohort.generator), cohort.size
+    if style == 1:
+        extent = blurred(extent, cohort.between(0.6, 2.5) * size / 128)
+    if style == 2:
+        coarse = F.interpolate(extent[:, None], size=(pick(14, 36, cohort.generator),) * 2, mode="area")
+        extent = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0]
+    return extent > level

@@ -1,0 +1,77 @@
+"""Families of tasks by name, which a recipe mixes. A new one is a line in ``SCENES`` or ``PHOTOGRAPHIC``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import Generator
+
+from medtap.errors import OptionError
+from medtap.options import refuse_unknown
+from medtap.pretraining.dermoscopy import dermoscopic_lesions
+from medtap.pretraining.natural import NaturalEpisodes
+from medtap.pretraining.radiograph import chest_radiographs
+from medtap.pretraining.structures import small_objects, thin_structures
+from medtap.pretraining.superpixels import SuperpixelEpisodes, textured_task
+from medtap.pretraining.synthetic import Task, generated_task
+from medtap.pretraining.tomography import body_slices, brain_crops
+
+Family = Callable[[int, int, Generator], Task]
+"""Draws n pictures of S x S pixels that show one class, with their masks."""
+
+SCENES: dict[str, Family] = {
+    "generated": generated_task,
+    "radiographs": chest_radiographs,
+    "dermoscopy": dermoscopic_lesions,
+    "brain": brain_crops,
+    "body": body_slices,
+    "thin": thin_structures,
+    "small": small_objects,
+}
+PHOTOGRAPHIC: dict[str, Callable[[NaturalEpisodes], Family]] = {
+    "natural": lambda photographs: photographs.task,
+    "superpixels": lambda photographs: SuperpixelEpisodes.of(photographs).task,
+    "textured": lambda photographs: partial(textured_task, photographs),
+}
+
+_LEAST_SHARE, _LARGEST_SHARE = 0.004, 0.95
+
+
+def build_families(names: set[str], photographs: NaturalEpisodes | None) -> dict[str, Family]:
+    """Families by name, those of photographs over the ones given.
+
+    Raises:
+        OptionError: a name is unknown, or needs photographs and there are none.
+    """
+    refuse_unknown(names, [*SCENES, *PHOTOGRAPHIC])
+    lacking = sorted(names & PHOTOGRAPHIC.keys())
+    if photographs is None and lacking:
+        raise OptionError(
+            f"tasks of {', '.join(lacking)} need photographs",
+            expected="`natural.folder` in the recipe",
+            remedy="name the folder, or leave these out of every `mix`",
+        )
+    made: dict[str, Family] = {name: SCENES[name] for name in sorted(names & SCENES.keys())}
+    if photographs is not None:
+        made |= {name: PHOTOGRAPHIC[name](photographs) for name in lacking}
+    return made
+
+
+def draw_task(family: Family, n: int, size: int, generator: Generator) -> Task:
+    """Draw tasks of a family until the class fills a fair share of every picture."""
+    while True:
+        images, masks = family(n, size, generator)
+        share = masks.mean((1, 2))
+        if bool((share > _LEAST_SHARE).all() & (share < _LARGEST_SHARE).all()):
+            return images, masks
+
+
+def pick_family(mix: Mapping[str, float], draw: float) -> str:
+    """The family in a mix of weights that a draw in [0,1) falls on."""
+    level = draw * sum(mix.values())
+    for name, weight in mix.items():
+        if level < weight:
+            return name
+        level -= weight
+    return next(reversed(list(mix)))

@@ -1,0 +1,64 @@
+"""What a batch of tasks teaches: each picture segmented by others of its task."""
+
+from __future__ import annotations
+
+import torch
+from monai.losses import DiceLoss
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
+from medtap.networks.shots import leave_one_out, select_shots
+
+_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
+
+
+def segment_each_other(network: FewShotSegmenter, images: Tensor, masks: Tensor, shots: Tensor) -> Tensor:
+    """Segment pictures of T tasks by others of their task.
+
+    Args:
+        network: the network.
+        images: [T,n,3,S,S] in [0,1].
+        masks: [T,n,S,S] in {0,1}.
+        shots: indices [n,K] of the pictures that each one is segmented by.
+
+    Returns:
+        Logits [T*n,2,S,S].
+    """
+    features = network.encode(images.flatten(0, 1))
+    memory = network.remember(unfold_shots(features, len(images)), masks)
+    return network.recall(features, select_shots(memory, shots)).float()
+
+
+def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy plus Dice loss of logits [B,2,S,S] against masks [B,S,S] in {0,1}."""
+    target = masks.long()
+    return F.cross_entropy(logits, target) + _DICE(logits, target.unsqueeze(1))
+
+
+def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator: Generator) -> float:
+    """Add the gradients of a batch of tasks, every picture segmented by as many others as are drawn; the loss."""
+    n = images.shape[1]
+    shots = leave_one_out(n, int(torch.randint(1, n, (1,), generator=generator)), generator).to(images.device)
+    loss = mask_loss(segment_each_other(network, images, masks, shots), masks.flatten(0, 1))
+    loss.backward()
+    return loss.item()
+
+
+@torch.no_grad()
+def episode_iou(network: FewShotSegmenter, stream: Dataset[tuple[Tensor, Tensor]]) -> float:
+    """Mean IoU over every picture of a stream of batches of tasks, each segmented by all others of its task."""
+    device = next(network.parameters()).device
+    mode = network.training
+    network.eval()
+    scores = []
+    for step in range(len(stream)):  # type: ignore[arg-type]
+        images, masks = (part.to(device) for part in stream[step])
+        shots = leave_one_out(images.shape[1]).to(device)
+        found = segment_each_other(network, images, masks, shots).argmax(1).bool()
+        truth = masks.flatten(0, 1).bool()
+        union = (found | truth).sum((1, 2)).clamp_min(1)
+        scores.append(((found & truth).sum((1, 2)) / union).mean())
+    network.train(mode)
+    return float(torch.stack(scores).mean())

@@ -1,0 +1,120 @@
+"""Meta-training of a network to be adapted: first adapt to some pictures of a task, then learn from the others.
+
+First-order meta-learning (Finn et al., ICML 2017; Nichol et al., arXiv 1803.02999): the gradient of the queries' loss
+is taken at the adapted weights and applied to the weights that adapting starts from. Each layer's learning rate is
+learned alike (Meta-SGD, Li et al., arXiv 1707.09835): a layer whose change went downhill for the queries is to change
+more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from medtap.adapters import AttachedAdapter, Lora
+from medtap.chance import seeded
+from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
+from medtap.passes import train_on_support
+from medtap.pretraining.losses import mask_loss
+from medtap.tap_options import TapOptions
+
+_RANGE = 2.5  # of the logarithm of a layer's rate
+_UNADAPTED = 0.5  # weight of the loss without adapting
+_MOST_SHOTS = 8
+
+
+class PeekTraining:
+    """Trains a network through adaptations, and the rates by which its layers adapt.
+
+    Args:
+        network: the network that is trained.
+        adapter: what is adapted.
+        options: how, but for passes, rates and seed.
+        learning_rate: of the logarithms of the layers' rates; 0 leaves them even.
+    """
+
+    def __init__(self, network: FewShotSegmenter, adapter: Lora, options: TapOptions, learning_rate: float) -> None:
+        self.network, self.adapter, self.options = network, adapter, options
+        attached = adapter.attach(network.encoder)
+        self.layers = list(attached.layers())
+        attached.detach()
+        self.logarithms = nn.Parameter(torch.zeros(len(self.layers)))
+        self.optimizer = torch.optim.Adam([self.logarithms], learning_rate)
+        self.learned = False
+
+    def rates(self) -> dict[str, float]:
+        """By layer, what its learning rate is multiplied by."""
+        return {name: round(rate, 4) for name, rate in zip(self.layers, self.logarithms.exp().tolist(), strict=True)}
+
+    def backward(self, images: Tensor, masks: Tensor, passes: int, generator: Generator) -> float:
+        """Add the gradients of tasks [T,n,3,S,S] with masks [T,n,S,S] to the network; the mean loss after adapting."""
+        self.optimizer.zero_grad()
+        losses = [self._task(*task, passes, generator, 1 / len(images)) for task in zip(images, masks, strict=True)]
+        self.optimizer.step()
+        with torch.no_grad():
+            self.logarithms.clamp_(-_RANGE, _RANGE)
+        self.learned = True
+        return sum(losses) / len(losses)
+
+    def state_dict(self) -> dict[str, object]:
+        """What a checkpoint keeps."""
+        return {"rates": self.logarithms.detach(), "optimizer": self.optimizer.state_dict(), "learned": self.learned}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what ``state_dict`` gave."""
+        with torch.no_grad():
+            self.logarithms.copy_(state["rates"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.learned = state["learned"]
+
+    def _task(self, images: Tensor, masks: Tensor, passes: int, generator: Generator, weight: float) -> float:
+        """One task [n,3,S,S]: K of its pictures, drawn at random, are the support set."""
+        shots = int(torch.randint(1, min(_MOST_SHOTS, len(images) - 1) + 1, (1,), generator=generator))
+        seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+        (weight * _UNADAPTED * self._query_loss(images, masks, shots)).backward()
+        attached = self._adapted(images[:shots], masks[:shots], replace(self.options, passes=passes, seed=seed))
+        loss = self._query_loss(images, masks, shots)
+        (weight * loss).backward()
+        self._add_rate_gradients(attached, seed)
+        attached.detach()
+        return loss.item()
+
+    def _adapted(self, images: Tensor, masks: Tensor, options: TapOptions) -> AttachedAdapter:
+        """The adapter after its passes, the network's own weights ready to be trained again."""
+        with seeded(options.seed, images.device):
+            attached = self.adapter.attach(self.network.encoder)
+            self.network.requires_grad_(False)
+            for parameter in attached.parameters():
+                parameter.requires_grad_(True)
+            train_on_support(self.network, attached, images, masks.long(), 1, options, self.rates())
+        self.network.requires_grad_(True)
+        for parameter in attached.parameters():
+            parameter.grad = None
+        return attached
+
+    def _query_loss(self, images: Tensor, masks: Tensor, shots: int) -> Tensor:
+        """The loss of a task's other pictures, segmented by the first ones."""
+        features = self.network.encode(images)
+        support = unfold_shots(tuple(level[:shots] for level in features), 1)
+        queries = tuple(level[shots:] for level in features)
+        memory = self.network.remember(support, masks[None, :shots])
+        each = tuple(kept.expand(len(queries[0]), *kept.shape[1:]) for kept in memory)
+        return mask_loss(self.network.recall(queries, each).float(), masks[shots:])
+
+    def _add_rate_gradients(self, attached: AttachedAdapter, seed: int) -> None:
+        """A rate's gradient: the loss's along the way that its layer's parameters have come since the start."""
+        layers = list(attached.layers().values())
+        ends = [[value.detach().clone() for value in layer] for layer in layers]
+        attached.reset(Generator().manual_seed(seed))
+        slopes = torch.tensor([_slope(*layer) for layer in zip(ends, layers, strict=True)])
+        self.logarithms.grad = slopes if self.logarithms.grad is None else self.logarithms.grad + slopes
+
+
+def _slope(ends: list[Tensor], starts: list[nn.Parameter]) -> float:
+    """The loss's slope from a layer's parameters at the start to where they ended, by the gradients they hold."""
+    moves = zip(ends, starts, strict=True)
+    return sum(float(((end - start.detach()) * start.grad).sum()) for end, start in moves if start.grad is not None)

@@ -1,0 +1,66 @@
+"""How Take a Peek adapts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medtap.augmentation import AUGMENTATIONS
+from medtap.errors import OptionError
+
+SCHEDULES = ("per_pass", "per_support")
+RATES = ("learned", "even")
+GUARDS = ("held_out", "none")
+
+
+@dataclass(frozen=True)
+class TapOptions:
+    """How to adapt.
+
+    Attributes:
+        passes: T, how often every support image is a pseudo-query; 0 leaves the network unadapted.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        schedule: ``per_support`` steps after each pseudo-query (the paper's), ``per_pass`` after all of them together.
+        drawn: with ``per_pass``, supports drawn anew for each pseudo-query, so that cost grows with K, not its square.
+        rates: ``learned`` multiplies the learning rate of each layer by what the network learned for the adapter in
+            meta-training, where it did; ``even`` does not.
+        augment: with K > 1, what views of the support images are trained on, see ``augmented_views``: ``none``,
+            ``upright``, ``mirrored`` or ``any``.
+        views: with K = 1, views of the image that are pseudo-queries beside the image itself.
+        average: the last so many passes whose adapters are averaged; 0 keeps the last one.
+        guard: ``held_out`` weakens the adapter, or keeps the unadapted network, where halves of the support set tell
+            that this segments the other half better, see `medtap.guard`; ``none`` does not.
+        seed: of the adapter's initial values, dropout, draws and views.
+    """
+
+    passes: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    schedule: str = "per_pass"
+    drawn: int = 5
+    rates: str = "learned"
+    augment: str = "none"
+    views: int = 3
+    average: int = 0
+    guard: str = "held_out"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        wrong = [
+            text
+            for text, right in (
+                (f"passes of at least 0, not {self.passes}", self.passes >= 0),
+                (f"a learning rate above 0, not {self.learning_rate}", self.learning_rate > 0),
+                (f"a weight decay of at least 0, not {self.weight_decay}", self.weight_decay >= 0),
+                (f"a schedule of {' or '.join(SCHEDULES)}, not {self.schedule!r}", self.schedule in SCHEDULES),
+                (f"drawn of at least 1, not {self.drawn}", self.drawn >= 1),
+                (f"rates of {' or '.join(RATES)}, not {self.rates!r}", self.rates in RATES),
+                (f"augment of {', '.join(AUGMENTATIONS)}, not {self.augment!r}", self.augment in AUGMENTATIONS),
+                (f"views of at least 0, not {self.views}", self.views >= 0),
+                (f"a guard of {' or '.join(GUARDS)}, not {self.guard!r}", self.guard in GUARDS),
+                (f"average of at least 0, not {self.average}", self.average >= 0),
+            )
+            if not right
+        ]
+        if wrong:
+            raise OptionError("options that cannot be adapted with", expected="; ".join(wrong))

@@ -1,0 +1,58 @@
+"""How new images are segmented, whoever asks: the command line, Python, or a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medtap.ensembles import FLIPS, support_subsets
+from medtap.errors import OptionError
+from medtap.inference import input_size
+from medtap.options import refuse_unknown_choice
+from medtap.record import AdaptationRecord
+from medtap.workflows.clean import CLEANING, cleaning_note
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How to segment.
+
+    Attributes:
+        clean: how masks are cleaned, a name in `medtap.workflows.clean.CLEANING`.
+        flips: mirror images whose predictions are averaged, a name in `medtap.ensembles.FLIPS`.
+        subsets: how many subsets of the support set segment too, averaged with the whole; 0 for the whole alone.
+        query_size: side in pixels of the network's input; that of the support set when None.
+    """
+
+    clean: str = "none"
+    flips: str = "none"
+    subsets: int = 0
+    query_size: int | None = None
+
+    def __post_init__(self) -> None:
+        refuse_unknown_choice("unknown way of cleaning", self.clean, CLEANING)
+        refuse_unknown_choice("unknown flips", self.flips, FLIPS)
+        if self.subsets < 0:
+            raise OptionError("subsets of the support set cannot be fewer than none", found=str(self.subsets))
+        input_size(self.query_size, 0)
+
+    def refuse_unfit(self, shots: int) -> None:
+        """Refuse what a support set of K shots cannot do.
+
+        Raises:
+            OptionError: it does not have so many subsets.
+        """
+        if self.subsets:
+            support_subsets(shots, self.subsets)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are not as they are by default."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+
+    def notes(self, record: AdaptationRecord) -> list[str]:
+        """What a user should know of how an adapter's masks come out."""
+        return cleaning_note(record) if self.clean == "auto" else []
+
+
+_DEFAULT = SegmentOptions()

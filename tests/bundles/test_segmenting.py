@@ -1,0 +1,56 @@
+"""Sizes, flips, subsets and cleaning by the support masks: a bundle gives what the command line gives."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medtap.adaptation import TapOptions
+from medtap.errors import medtap_cause
+from medtap.workflows import adapt, predict
+
+HOW = {"flips": "horizontal", "subsets": 1, "clean": "auto", "query_size": 64}
+
+
+def masks_in(folder):
+    return {path.name: np.asarray(Image.open(path)).tobytes() for path in folder.glob("*.png")}
+
+
+def test_masks_are_those_of_adapt_and_predict(workflow, support, lesions, tmp_path):
+    folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}
+    workflow("inference", size=96, **support, **folders, **HOW).run()
+    options = {"options": TapOptions(1, seed=3), "shots": 2, "size": 96, "device": "cpu"}
+    adapt(*lesions, tmp_path / "adapter", classes=("spot",), **options)
+    outcome = predict(tmp_path / "adapter", lesions[0], tmp_path / "predicted", device="cpu", **HOW)
+    found = masks_in(tmp_path / "out")
+    assert found == masks_in(tmp_path / "predicted")
+    assert len(found) == 6
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    (note,) = (warning for warning in outcome.warnings if "cleaned plane by plane" in warning)
+    assert note in json.dumps(told)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert note in page
+    assert "--clean auto --flips horizontal --subsets 1 --query-size 64" in page
+
+
+def test_own_model_is_used_at_another_size(workflow, lesions, tmp_path):
+    folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}
+    made = workflow("inference", query_size=128, **folders)
+    assert made.parser.get_parsed_content("inferer").size == 128
+    made.run()
+    assert len(masks_in(tmp_path / "out")) == 6
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [({"subsets": 3}, "0 to 2 subsets of 2 shots"), ({"flips": "horizontl"}, "did you mean horizontal")],
+)
+def test_what_cannot_be_is_refused(workflow, support, lesions, tmp_path, how, message):
+    folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        workflow("inference", **support, **folders, **how).run()
+    assert message in str(medtap_cause(raised.value))
+    assert not (tmp_path / "out").exists()

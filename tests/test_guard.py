@@ -1,0 +1,73 @@
+"""How far an adaptation is trusted, by support images it was not trained on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medtap import guard
+from medtap.adapters import AttachedAdapter, Lora
+from medtap.networks.segmenter import FewShotSegmenter, share_weights
+from medtap.tap_options import TapOptions
+from tests.tiny import support_set, tiny_network
+
+OPTIONS = TapOptions(passes=3, learning_rate=1e-2, seed=2)
+
+
+def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
+    network = share_weights(tiny_network())
+    return network, Lora(rank=2, dropout=0.0).attach(network.encoder)
+
+
+def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[float]:
+    support, (network, attached) = support_set(shots, classes), attached_network()
+    return guard.held_out_losses(network, attached, support.images, support.masks, classes, options, {})
+
+
+@pytest.mark.parametrize("shots", [2, 3, 5])
+def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[torch.Tensor] = []
+    monkeypatch.setattr(guard, "train_on_support", lambda _, __, images, *___: trained.append(images))
+    checked: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def loss(_: object, support: guard.Half, queries: guard.Half, __: int) -> float:
+        checked.append((support[0], queries[0]))
+        return 1.0
+
+    monkeypatch.setattr(guard, "_dice_loss", loss)
+    assert losses(shots) == [1.0, 1.0, 1.0]
+    assert len(trained) == 2
+    images = support_set(shots).images
+    for seen, (support, queries) in zip(trained, checked[::3], strict=True):
+        assert torch.equal(seen, support)
+        both = torch.cat([support, queries]).flatten(1)
+        assert torch.equal(both[both[:, 0].argsort()], images.flatten(1)[images.flatten(1)[:, 0].argsort()])
+
+
+@pytest.mark.parametrize(("shots", "classes"), [(1, 1), (4, 2)])
+def test_losses_are_the_same_again_and_differ_by_strength(shots: int, classes: int) -> None:
+    first = losses(shots, classes=classes)
+    assert first == losses(shots, classes=classes)
+    assert len(set(first)) == len(guard.STRENGTHS)
+    assert all(0 < loss < 1 for loss in first)
+
+
+def test_no_strength_is_the_unadapted_network() -> None:
+    weak = losses(4, TapOptions(passes=1, learning_rate=1e-9, seed=2))
+    assert losses(4)[0] == pytest.approx(weak[0], abs=1e-6)
+    assert weak == pytest.approx([weak[0]] * 3, abs=1e-6)
+
+
+def test_strength_lies_between_start_and_end() -> None:
+    _, attached = attached_network()
+    start = guard.initial_values(attached, seed=0)
+    end = [value + 2 for value in start]
+    guard.set_strength(attached, start, end, 0.5)
+    for parameter, first in zip(attached.parameters(), start, strict=True):
+        torch.testing.assert_close(parameter.detach(), first + 1)
+
+
+def test_best_strength_has_the_least_loss_and_the_weaker_wins_a_tie() -> None:
+    assert guard.best_strength([0.3, 0.2, 0.4]) == 0.5
+    assert guard.best_strength([0.2, 0.2, 0.2]) == 0.0
+    assert guard.best_strength([0.4, 0.3, 0.1]) == 1.0
