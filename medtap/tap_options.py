@@ -33,7 +33,7 @@ class TapOptions:
         seed: of the adapter's initial values, dropout, draws and views.
     """
 
-    passes: int = 8
+    passes: int = 4
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     schedule: str = "per_pass"

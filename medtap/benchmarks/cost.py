@@ -79,7 +79,7 @@ def measure(network: FewShotSegmenter, size: int, shots: int, cost: CostOptions,
     """Measure one setting: adaptation, a query, their floors, the reference, and the ratios between them."""
     images, masks = generated_task(max(shots, 2), size, Generator().manual_seed(seed))
     support = SupportSet.from_tensors(images[:shots], masks[:shots], ("thing",))
-    options, query = TapOptions(passes=cost.passes, seed=seed), images[-1:]
+    options, query = TapOptions(passes=cost.passes, guard="none", seed=seed), images[-1:]
     adapted = take_a_peek(network, support, Lora(), options)
     with torch.no_grad():
         query_seconds = timed(lambda: adapted(query), 10 * cost.repeats)

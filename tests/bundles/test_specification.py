@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from medtap.data import ScanReader, image_transforms
 from medtap.networks import load_network
 from medtap.networks.zoo import weights_sha256
+from medtap.presets import use_preset
 from medtap.record import AdaptationRecord
 from medtap.workflows import evaluation_transforms
 from medtap.workflows.transforms import to_labels
@@ -69,7 +71,16 @@ def test_defaults_fit_the_model(bundle):
             record.shots,
             record.tap["seed"],
         )
-        assert config["passes"] == record.tap["passes"]
+        adapter, options = use_preset(
+            config["preset"],
+            config["method"],
+            {"rank": config["rank"]},
+            passes=config["passes"],
+            augment=config["augment"],
+            seed=config["seed"],
+        )
+        assert asdict(adapter) == record.adapter
+        assert asdict(options) == record.tap
         assert config["classes"] == ",".join(record.classes)
 
 
