@@ -12,7 +12,7 @@ from torch import Tensor
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, AttachedAdapter, Lora
 from medtap.chance import seeded
-from medtap.guard import best_strength, held_out_losses, initial_values, set_strength
+from medtap.guard import best_strength, held_out_losses, weaken
 from medtap.memory import keep_large_buffers
 from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
@@ -83,9 +83,8 @@ def _guarded(
         return train_on_support(network, attached, images, masks, classes, options, rates), {}
     held_out = held_out_losses(network, attached, images, masks, classes, options, rates)
     strength = best_strength(held_out)
-    start = initial_values(attached, options.seed)
     losses = train_on_support(network, attached, images, masks, classes, options, rates)
-    set_strength(attached, start, [value.detach().clone() for value in attached.parameters()], strength)
+    weaken(attached, options.seed, strength)
     seen = {"unadapted": held_out[0], "adapted": held_out[-1], "strength": strength}
     return losses, {name: round(value, 6) for name, value in seen.items()}
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from monai.losses import DiceLoss
 from torch import Generator, Tensor
 
 from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
+from medtap.losses import dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.passes import train_on_support
@@ -22,7 +22,6 @@ from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
 _VIEWS = 4  # of a single support image, which has no other half
-_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
 
 Half = tuple[Tensor, Tensor]
 """Images [k,3,S,S] and labels [k,S,S]."""
@@ -50,9 +49,8 @@ def held_out_losses(
     """
     losses, checked = torch.zeros(len(STRENGTHS)), 0
     for (seen, labels), held_out in _halves(images, masks, options):
-        start = initial_values(attached, options.seed)
         train_on_support(network, attached, seen, labels, classes, options, rates)
-        end = _values(attached)
+        end, start = _values(attached), _initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
             losses[index] += len(held_out[0]) * _dice_loss(network, (seen, labels), held_out, classes)
@@ -76,10 +74,16 @@ def _halves(images: Tensor, masks: Tensor, options: TapOptions) -> list[tuple[Ha
 def _dice_loss(network: FewShotSegmenter, support: Half, queries: Half, classes: int) -> float:
     memory = remember_classes(network, network.encode(support[0]), support[1], classes)
     logits = recall_classes(network, network.encode(queries[0]), memory, queries[1].shape[-2:])
-    return float(_DICE(logits.float(), queries[1].unsqueeze(1)))
+    return float(dice_loss(logits.float(), queries[1]))
 
 
-def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
+def weaken(attached: AttachedAdapter, seed: int, strength: float) -> None:
+    """Bring an adapter that was trained from a seed's initial values back towards them, by 1 less the strength."""
+    end = _values(attached)
+    set_strength(attached, _initial_values(attached, seed), end, strength)
+
+
+def _initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
     """The values that training begins at, which the adapter is left with."""
     attached.reset(Generator().manual_seed(seed))
     return _values(attached)

@@ -1,12 +1,19 @@
-"""The loss that a support set teaches by."""
+"""The loss that a support set teaches by, and the Dice loss."""
 
 from __future__ import annotations
 
 import torch
+from monai.losses import DiceLoss
 from torch import Tensor
 from torch.nn import functional as F
 
 IGNORED = -100
+_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice loss of the classes, background left out, of logits [B,C,H,W] against labels [B,H,W]; a scalar."""
+    return _DICE(logits, target.unsqueeze(1))
 
 
 def class_weights(target: Tensor, classes: int) -> Tensor:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-from monai.losses import DiceLoss
 from torch import Generator, Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from medtap.losses import dice_loss
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.networks.shots import leave_one_out, select_shots
-
-_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
 
 
 def segment_each_other(network: FewShotSegmenter, images: Tensor, masks: Tensor, shots: Tensor) -> Tensor:
@@ -34,7 +32,7 @@ def segment_each_other(network: FewShotSegmenter, images: Tensor, masks: Tensor,
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross-entropy plus Dice loss of logits [B,2,S,S] against masks [B,S,S] in {0,1}."""
     target = masks.long()
-    return F.cross_entropy(logits, target) + _DICE(logits, target.unsqueeze(1))
+    return F.cross_entropy(logits, target) + dice_loss(logits, target)
 
 
 def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator: Generator) -> float:
