@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from medtap.adapters import build_adapter
+from medtap.adapters import AttachedAdapter, build_adapter
 from medtap.ensembles import mean_prediction, support_subsets
 from medtap.errors import WeightsError
 from medtap.networks.classes import recall_classes, remember_classes
@@ -36,6 +36,7 @@ class AdaptedSegmenter(nn.Module):
         record: what is known of the adaptation, for ``save``.
 
     Attributes:
+        adapter: the adapter's values by name, which are all that was trained; empty where none were given.
         subsets: how many subsets of the support set a query is segmented by beside the whole set, their predictions
             averaged; see ``support_subsets``. It is no part of what is saved.
     """
@@ -50,7 +51,7 @@ class AdaptedSegmenter(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.classes, self.record, self.subsets = network, tuple(classes), record, 0
-        self._adapter = dict(adapter or {})
+        self.adapter = dict(adapter or {})
         self._kept = len(memory)
         for index, kept in enumerate(memory):
             self.register_buffer(f"memory_{index}", kept)
@@ -125,7 +126,7 @@ class AdaptedSegmenter(nn.Module):
         """
         if self.record is None:
             raise WeightsError("a network without a record cannot be saved as an adapter", remedy="use state_dict()")
-        tensors = {_ADAPTER + name: value for name, value in self._adapter.items()}
+        tensors = {_ADAPTER + name: value for name, value in self.adapter.items()}
         tensors |= {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
         content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
         folder = Path(folder)
@@ -153,13 +154,23 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     network = network or load_network(record.network)
     _check_base(network, record, folder)
     shared = share_weights(network).eval().requires_grad_(False)
-    attached = build_adapter(record.method, record.adapter).attach(shared.encoder)
+    attached = attach_recorded(record, shared)
     values = {name.removeprefix(_ADAPTER): value for name, value in tensors.items() if name.startswith(_ADAPTER)}
     attached.load_state_dict(values)
     attached.merge()
     # views of the file's bytes are not aligned as new tensors are, and sums over them would differ in the last bit
     memory = tuple(tensors[f"{_MEMORY}{index}"].clone() for index in range(len(tensors) - len(values)))
     return AdaptedSegmenter(shared, memory, record.classes, values, record)
+
+
+def attach_recorded(record: AdaptationRecord, network: FewShotSegmenter) -> AttachedAdapter:
+    """Attach the adapter that a record tells of, with initial values, in place to a network.
+
+    Raises:
+        OptionError: the adapter does not fit the network.
+    """
+    adapter = build_adapter(record.method, record.adapter)
+    return adapter.attach(adapter.part(network))
 
 
 def _check_hash(path: Path, record: AdaptationRecord) -> None:

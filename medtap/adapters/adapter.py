@@ -1,4 +1,4 @@
-"""What an adapter is: a reversible change of an encoder with a few parameters of its own."""
+"""What an adapter is: a reversible change of a network's encoder with a few parameters of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 
 from torch import Generator, Tensor, nn
+
+from medtap.networks.segmenter import FewShotSegmenter
 
 
 class AttachedAdapter(ABC):
@@ -29,7 +31,10 @@ class AttachedAdapter(ABC):
 
     @abstractmethod
     def merge(self) -> None:
-        """Fold the adapter into the encoder's weights; the attached adapter is used up."""
+        """Fold the adapter into new weights, the old tensors left as they were; the attached adapter is used up.
+
+        An adapter that is no change of weights, such as a mixture of experts, stays in the encoder and is frozen there.
+        """
 
     @abstractmethod
     def detach(self) -> None:
@@ -57,9 +62,17 @@ class Adapter(ABC):
 
     name: str
 
+    def part(self, network: FewShotSegmenter) -> nn.Module:
+        """The part of a network that the method changes: its encoder, but for methods that are compared with that."""
+        return network.encoder
+
+    def suited(self, network: FewShotSegmenter) -> Adapter:  # noqa: ARG002
+        """The method with what a network says where the method leaves a choice open."""
+        return self
+
     @abstractmethod
     def attach(self, encoder: nn.Module) -> AttachedAdapter:
-        """Attach to an encoder in place and freeze everything else in it.
+        """Attach to an encoder (or another ``part``) in place and freeze everything else in it.
 
         Raises:
             OptionError: the adapter finds nothing to change in the encoder, or its numbers do not fit.

@@ -31,6 +31,7 @@ class FewShotSegmenter(nn.Module):
         name: the zoo's name for it.
         source: the name or folder that it was loaded from.
         size: side in pixels of the square images it works best on.
+        targets: the layers that LoRA changes where it is not told which, see ``choose_targets``.
         rates: by adapter and layer of the encoder, what the learning rate is multiplied by, where that was learned.
     """
 
@@ -38,6 +39,7 @@ class FewShotSegmenter(nn.Module):
     name: str = ""
     source: str = ""
     size: int = 256
+    targets: str = "auto"
     rates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
     def encode(self, images: Tensor) -> Features:

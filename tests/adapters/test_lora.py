@@ -152,6 +152,22 @@ def test_values_that_do_not_fit_are_refused() -> None:
         attached.load_state_dict({})
 
 
+def test_all_adds_convolutions_but_a_pattern_searches_pointwise_layers_alone() -> None:
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 1))
+    assert list(Lora(rank=2, targets="re:.").attach(layers).layers()) == ["0", "3"]
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, dilation=2), nn.Conv2d(4, 4, 1))
+    assert list(Lora(rank=2, targets="all").attach(layers).layers()) == ["0", "1", "3"]
+
+
+def test_a_rank_above_what_every_layer_can_have_is_refused() -> None:
+    layers = nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 8))
+    with pytest.raises(
+        OptionError, match=r"a rank of 9 is above .*; expected a rank of at most 8, .* that '1' can have"
+    ):
+        Lora(rank=9).attach(layers)
+    Lora(rank=8).attach(layers)
+
+
 def test_layers_are_chosen_by_their_whole_name() -> None:
     layers = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Conv2d(4, 4, 3), nn.Linear(4, 4)))
     attached = Lora(rank=2).attach(layers)

@@ -1,0 +1,98 @@
+"""Several adapters of one network as one, such as LoRA in the encoder and the head trained beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Generator, Tensor, nn
+
+from medtap.adapters.adapter import Adapter, AttachedAdapter
+from medtap.errors import WeightsError
+from medtap.networks.segmenter import FewShotSegmenter
+
+SIGN = "+"
+"""Stands between the names of methods that are joined."""
+
+
+@dataclass(frozen=True)
+class Joined(Adapter):
+    """Adapters that change different parameters, attached one after another.
+
+    Attributes:
+        adapters: in the order of their names.
+    """
+
+    adapters: tuple[Adapter, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", SIGN.join(adapter.name for adapter in self.adapters))
+
+    def part(self, network: FewShotSegmenter) -> nn.Module:
+        """The whole network, of which each adapter changes its part."""
+        return network
+
+    def attach(self, encoder: nn.Module) -> AttachedJoined:
+        """Attach each adapter in place to its part of a network."""
+        return AttachedJoined([adapter.attach(adapter.part(encoder)) for adapter in self.adapters])  # type: ignore[arg-type]
+
+
+class AttachedJoined(AttachedAdapter):
+    """Adapters attached to parts of one network, the last one to come off first.
+
+    Args:
+        attached: in the order in which they were attached; each froze what it found.
+    """
+
+    def __init__(self, attached: Sequence[AttachedAdapter]) -> None:
+        self._attached = list(attached)
+        for parameter in self.parameters():
+            parameter.requires_grad_(True)
+
+    def layers(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of all, each layer named as its own adapter names it."""
+        layers: dict[str, list[nn.Parameter]] = {}
+        for attached in self._attached:
+            for name, parameters in attached.layers().items():
+                layers.setdefault(name, []).extend(parameters)
+        return layers
+
+    def reset(self, generator: Generator) -> None:
+        """Draw the initial values of one after another."""
+        for attached in self._attached:
+            attached.reset(generator)
+
+    def train(self, mode: bool = True) -> None:
+        """Switch the dropout of all."""
+        for attached in self._attached:
+            attached.train(mode)
+
+    def merge(self) -> None:
+        """Merge all, each finding the network as it left it."""
+        for attached in reversed(self._attached):
+            attached.merge()
+
+    def detach(self) -> None:
+        """Take all off."""
+        for attached in reversed(self._attached):
+            attached.detach()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The values of all, with the adapter's place before the name: ``0.x.qkv.lora_A.weight``."""
+        states = enumerate(attached.state_dict() for attached in self._attached)
+        return {f"{place}.{name}": value for place, state in states for name, value in state.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take values that ``state_dict`` gave."""
+        own: list[dict[str, Tensor]] = [{} for _ in self._attached]
+        for key, value in state.items():
+            place, _, name = key.partition(".")
+            if not (place.isdecimal() and int(place) < len(own)):
+                raise WeightsError(f"the values do not fit {len(own)} joined adapters, first at {key!r}")
+            own[int(place)][name] = value
+        for attached, values in zip(self._attached, own, strict=True):
+            attached.load_state_dict(values)
+
+    def auxiliary_loss(self) -> Tensor | float:
+        """The sum of what each adds."""
+        return sum((attached.auxiliary_loss() for attached in self._attached), 0.0)
