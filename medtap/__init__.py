@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from medtap._version import __version__
 from medtap.errors import MedtapError
+from medtap.threads import sleep_while_waiting
 
 if TYPE_CHECKING:
     from medtap.adaptation import TapOptions, take_a_peek
@@ -69,6 +70,8 @@ _HOMES = {
     "show_case": "medtap.workflows",
     "take_a_peek": "medtap.adaptation",
 }
+
+sleep_while_waiting()
 
 
 def __getattr__(name: str) -> Any:

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from medtap.adapted import AdaptedSegmenter
-from medtap.adapters import Adapter, AttachedAdapter, Lora
+from medtap.adapters import Adapter, Lora
 from medtap.chance import seeded
+from medtap.frozen import frozen_parts_kept
 from medtap.guard import best_strength, held_out_losses, weaken
 from medtap.memory import keep_large_buffers
 from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.passes import train_on_support
+from medtap.passes import SupportTraining
+from medtap.precision import autocast
 from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
@@ -46,15 +48,17 @@ def take_a_peek(
     Raises:
         AdaptationError: the loss is not a number.
     """
-    adapter, options = adapter or Lora(), options or TapOptions()
+    adapter, options = (adapter or Lora()).suited(segmenter), options or TapOptions()
     keep_large_buffers()
     network = share_weights(segmenter).to(device).eval().requires_grad_(False)
     images, masks = support.images.to(device), support.masks.to(device)
     rates = network.rates.get(adapter.name, {}) if options.rates == "learned" else {}
     start = time.perf_counter()
     with seeded(options.seed, device):
-        attached = adapter.attach(network.encoder)
-        losses, check = _guarded(network, attached, images, masks, len(support.classes), options, rates)
+        attached = adapter.attach(adapter.part(network))
+        training = SupportTraining(network, attached, len(support.classes), options, rates)
+        with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
+            losses, check = _guarded(training, images, masks)
         values = attached.state_dict()
         attached.merge()
     with torch.no_grad():
@@ -64,27 +68,20 @@ def take_a_peek(
     return AdaptedSegmenter(network, memory, support.classes, values, record)
 
 
-def _guarded(
-    network: FewShotSegmenter,
-    attached: AttachedAdapter,
-    images: Tensor,
-    masks: Tensor,
-    classes: int,
-    options: TapOptions,
-    rates: Mapping[str, float],
-) -> tuple[list[float], dict[str, float]]:
+def _guarded(training: SupportTraining, images: Tensor, masks: Tensor) -> tuple[list[float], dict[str, float]]:
     """Train the adapter and give it the strength that the guard finds best.
 
     Returns:
         The losses of the training; and what the guard saw, empty without one: the Dice loss of held-out support images
         ``unadapted`` and ``adapted``, and the ``strength`` chosen.
     """
+    options = training.options
     if options.guard == "none" or options.passes == 0:
-        return train_on_support(network, attached, images, masks, classes, options, rates), {}
-    held_out = held_out_losses(network, attached, images, masks, classes, options, rates)
+        return training.run(images, masks), {}
+    held_out = held_out_losses(training, images, masks)
     strength = best_strength(held_out)
-    losses = train_on_support(network, attached, images, masks, classes, options, rates)
-    weaken(attached, options.seed, strength)
+    losses = training.run(images, masks)
+    weaken(training.attached, options.seed, strength)
     seen = {"unadapted": held_out[0], "adapted": held_out[-1], "strength": strength}
     return losses, {name: round(value, 6) for name, value in seen.items()}
 

@@ -7,7 +7,7 @@ best is what the adapter trained on the whole set is given; 0 is the unadapted n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -16,65 +16,56 @@ from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
 from medtap.losses import dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
-from medtap.networks.segmenter import FewShotSegmenter
-from medtap.passes import train_on_support
+from medtap.passes import SupportTraining
 from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
 _VIEWS = 4  # of a single support image, which has no other half
 
 Half = tuple[Tensor, Tensor]
-"""Images [k,3,S,S] and labels [k,S,S]."""
+"""Indices of the pictures that are trained on, and of those held out."""
 
 
-def held_out_losses(
-    network: FewShotSegmenter,
-    attached: AttachedAdapter,
-    images: Tensor,
-    masks: Tensor,
-    classes: int,
-    options: TapOptions,
-    rates: Mapping[str, float],
-) -> list[float]:
+def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor) -> list[float]:
     """Mean Dice loss over support images that were not trained on, for each of ``STRENGTHS``.
 
     Args:
-        network: in evaluation, its encoder with the adapter attached.
-        attached: the adapter, whose values are changed.
+        training: of the adapter, whose values are changed.
         images: [K,3,S,S] in [0,1]. A single one is checked on random views of itself.
         masks: labels [K,S,S] in 0..N.
-        classes: N.
-        options: how it is trained.
-        rates: see ``train_on_support``.
     """
-    losses, checked = torch.zeros(len(STRENGTHS)), 0
-    for (seen, labels), held_out in _halves(images, masks, options):
-        train_on_support(network, attached, seen, labels, classes, options, rates)
+    attached, options = training.attached, training.options
+    images, masks, halves = _halves(images, masks, options)
+    losses = torch.zeros(len(STRENGTHS))
+    for seen, held_out in halves:
+        training.run(images[seen], masks[seen])
         end, start = _values(attached), _initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
-            losses[index] += len(held_out[0]) * _dice_loss(network, (seen, labels), held_out, classes)
-        checked += len(held_out[0])
-    return (losses / checked).tolist()
+            losses[index] += len(held_out) * _dice_loss(training, images, masks, seen, held_out)
+    return (losses / sum(len(held_out) for _, held_out in halves)).tolist()
 
 
-def _halves(images: Tensor, masks: Tensor, options: TapOptions) -> list[tuple[Half, Half]]:
-    """Each half of the support set, drawn at random, with the other one."""
+def _halves(images: Tensor, masks: Tensor, options: TapOptions) -> tuple[Tensor, Tensor, list[Half]]:
+    """Pictures with their labels, and which of them are trained on and which held out: random halves, both ways."""
     generator = Generator().manual_seed(options.seed)
     if len(images) == 1:
         kind = options.augment if options.augment != "none" else "upright"
         views = augmented_views(images.expand(_VIEWS, -1, -1, -1), masks.expand(_VIEWS, -1, -1), generator, kind)
-        return [((images, masks), views)]
-    order = torch.randperm(len(images), generator=generator).to(images.device)
-    first, second = ((images[part], masks[part]) for part in order.chunk(2))
-    return [(first, second), (second, first)]
+        index = torch.arange(1 + _VIEWS, device=images.device)
+        return torch.cat([images, views[0]]), torch.cat([masks, views[1]]), [(index[:1], index[1:])]
+    first, second = torch.randperm(len(images), generator=generator).to(images.device).chunk(2)
+    return images, masks, [(first, second), (second, first)]
 
 
 @torch.no_grad()
-def _dice_loss(network: FewShotSegmenter, support: Half, queries: Half, classes: int) -> float:
-    memory = remember_classes(network, network.encode(support[0]), support[1], classes)
-    logits = recall_classes(network, network.encode(queries[0]), memory, queries[1].shape[-2:])
-    return float(dice_loss(logits.float(), queries[1]))
+def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, seen: Tensor, held_out: Tensor) -> float:
+    """All pictures are encoded together, for then the encoder's frozen parts give what they gave before."""
+    features = training.network.encode(images)
+    support, queries = (tuple(level[index] for level in features) for index in (seen, held_out))
+    memory = remember_classes(training.network, support, masks[seen], training.classes)
+    logits = recall_classes(training.network, queries, memory, masks.shape[-2:])
+    return float(dice_loss(logits.float(), masks[held_out]))
 
 
 def weaken(attached: AttachedAdapter, seed: int, strength: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from medtap.ensembles import FLIPS, segment_flipped
 from medtap.errors import AdaptationError, OptionError
 from medtap.networks.segmenter import resize_logits
 from medtap.options import refuse_unknown_choice
+from medtap.precision import PRECISIONS, autocast
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 SMALLEST = 32
 """Side in pixels of the smallest input that has a map of stride 32."""
 
@@ -69,8 +68,7 @@ class PlaneInferer(Inferer):
     def __init__(self, size: int, batch_size: int = 8, precision: str = "auto", flips: str = "none") -> None:
         super().__init__()
         refuse_unknown_choice("unknown flips", flips, FLIPS)
-        if precision not in PRECISIONS:
-            raise OptionError(f"no precision is called {precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+        refuse_unknown_choice(f"no precision is called {precision!r}", precision, PRECISIONS)
         if size < 1 or batch_size < 1:
             raise OptionError("size and batch size are at least 1", found=f"{size} and {batch_size}")
         self.size, self.batch_size, self.precision, self.flips = size, batch_size, precision, flips
@@ -115,7 +113,7 @@ class PlaneInferer(Inferer):
         """Planes [P,C,H,W] into logits [P,N+1,H,W], in batches that fit into memory."""
         while True:
             try:
-                with torch.no_grad(), self._autocast(planes.device):
+                with torch.no_grad(), autocast(self.precision, planes.device, on_cpu=False):
                     return torch.cat([self._batch(part, network) for part in planes.split(self.batch_size)])
             except torch.OutOfMemoryError as error:
                 if self.batch_size == 1:
@@ -130,9 +128,3 @@ class PlaneInferer(Inferer):
         images = resize_images(planes.float(), self.size)
         logits = segment_flipped(network, images.expand(-1, 3, -1, -1), self.flips)
         return resize_logits(logits, planes.shape[-2:])
-
-    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        able = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        if self.precision == "float32" or (self.precision == "auto" and not able):
-            return nullcontext()
-        return torch.autocast(device.type, torch.bfloat16)

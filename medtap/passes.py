@@ -36,60 +36,66 @@ class PseudoQueries:
     shots: Tensor
 
 
-@torch.enable_grad()
-def train_on_support(
-    network: FewShotSegmenter,
-    attached: AttachedAdapter,
-    images: Tensor,
-    masks: Tensor,
-    classes: int,
-    options: TapOptions,
-    rates: Mapping[str, float],
-) -> list[float]:
-    """Run the passes, from fresh initial values of the adapter.
+@dataclass(frozen=True, eq=False)
+class SupportTraining:
+    """Trains an adapter to segment support images by one another.
 
-    Args:
-        network: in evaluation, its encoder with the adapter attached.
+    Attributes:
+        network: in evaluation, with the adapter attached.
         attached: what is trained.
-        images: [K,3,S,S] in [0,1].
-        masks: labels [K,S,S] in 0..N.
         classes: N.
         options: how.
         rates: by layer, what its learning rate is multiplied by.
-
-    Returns:
-        The loss of every optimizer step, measured before it.
-
-    Raises:
-        AdaptationError: the loss is not a number.
     """
-    generator = Generator().manual_seed(options.seed)
-    attached.reset(generator)
-    attached.train()
-    optimizer = torch.optim.AdamW(_groups(attached, options, rates), weight_decay=options.weight_decay)
-    averaged = _Mean(list(attached.parameters()))
-    losses: list[float] = []
-    for part, step in pseudo_queries(images, masks, options, generator):
-        loss = pseudo_query_loss(network, step, classes) + attached.auxiliary_loss()
+
+    network: FewShotSegmenter
+    attached: AttachedAdapter
+    classes: int
+    options: TapOptions
+    rates: Mapping[str, float]
+
+    @torch.enable_grad()
+    def run(self, images: Tensor, masks: Tensor) -> list[float]:
+        """Run the passes, from fresh initial values of the adapter.
+
+        Args:
+            images: [K,3,S,S] in [0,1].
+            masks: labels [K,S,S] in 0..N.
+
+        Returns:
+            The loss of every optimizer step, measured before it.
+
+        Raises:
+            AdaptationError: the loss is not a number.
+        """
+        generator = Generator().manual_seed(self.options.seed)
+        self.attached.reset(generator)
+        self.attached.train()
+        optimizer = torch.optim.AdamW(self._groups(), weight_decay=self.options.weight_decay)
+        averaged = _Mean(list(self.attached.parameters()))
+        losses: list[float] = []
+        for part, step in pseudo_queries(images, masks, self.options, generator):
+            losses.append(self._step(step, optimizer, len(losses) + 1))
+            if part >= self.options.passes - self.options.average:
+                averaged.add()
+        averaged.store()
+        self.attached.train(False)
+        return losses
+
+    def _step(self, step: PseudoQueries, optimizer: torch.optim.Optimizer, number: int) -> float:
+        loss = pseudo_query_loss(self.network, step, self.classes) + self.attached.auxiliary_loss()
         if not math.isfinite(loss.item()):
-            raise AdaptationError(
-                f"the loss is not a number at step {len(losses) + 1}",
-                remedy="lower the learning rate (--learning-rate)",
-            )
+            remedy = "lower the learning rate (--learning-rate)"
+            raise AdaptationError(f"the loss is not a number at step {number}", remedy=remedy)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-        if part >= options.passes - options.average:
-            averaged.add()
-    averaged.store()
-    attached.train(False)
-    return losses
+        return loss.item()
 
-
-def _groups(attached: AttachedAdapter, options: TapOptions, rates: Mapping[str, float]) -> list[dict[str, object]]:
-    rate = options.learning_rate
-    return [{"params": layer, "lr": rate * rates.get(name, 1.0)} for name, layer in attached.layers().items()]
+    def _groups(self) -> list[dict[str, object]]:
+        rate = self.options.learning_rate
+        layers = self.attached.layers().items()
+        return [{"params": layer, "lr": rate * self.rates.get(name, 1.0)} for name, layer in layers]
 
 
 class _Mean:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from medtap.augmentation import AUGMENTATIONS
 from medtap.errors import OptionError
+from medtap.precision import PRECISIONS
 
 SCHEDULES = ("per_pass", "per_support")
 RATES = ("learned", "even")
@@ -30,6 +31,7 @@ class TapOptions:
         average: the last so many passes whose adapters are averaged; 0 keeps the last one.
         guard: ``held_out`` weakens the adapter, or keeps the unadapted network, where halves of the support set tell
             that this segments the other half better, see `medtap.guard`; ``none`` does not.
+        precision: of the passes, a name in `PRECISIONS`: ``auto`` is bfloat16 where the processor multiplies in it.
         seed: of the adapter's initial values, dropout, draws and views.
     """
 
@@ -43,6 +45,7 @@ class TapOptions:
     views: int = 3
     average: int = 0
     guard: str = "held_out"
+    precision: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class TapOptions:
                 (f"augment of {', '.join(AUGMENTATIONS)}, not {self.augment!r}", self.augment in AUGMENTATIONS),
                 (f"views of at least 0, not {self.views}", self.views >= 0),
                 (f"a guard of {' or '.join(GUARDS)}, not {self.guard!r}", self.guard in GUARDS),
+                (f"a precision of {', '.join(PRECISIONS)}, not {self.precision!r}", self.precision in PRECISIONS),
                 (f"average of at least 0, not {self.average}", self.average >= 0),
             )
             if not right

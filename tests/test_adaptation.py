@@ -21,12 +21,12 @@ from medtap.losses import support_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.networks.shots import leave_one_out
-from medtap.passes import pseudo_queries, pseudo_query_loss, train_on_support
+from medtap.passes import SupportTraining, pseudo_queries, pseudo_query_loss
 from tests.plain_tap import plain_take_a_peek
 from tests.tiny import random_images, support_set, tiny_network
 
 LORA = Lora(rank=4, dropout=0.0)
-PAPER = TapOptions(passes=3, schedule="per_support", learning_rate=1e-2, views=0, guard="none")
+PAPER = TapOptions(passes=3, schedule="per_support", learning_rate=1e-2, views=0, guard="none", precision="float32")
 
 
 def unadapted(network: FewShotSegmenter, shots: int = 3, classes: int = 1) -> Tensor:
@@ -233,7 +233,8 @@ def test_nothing_is_said_to_the_user(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_record_tells_the_course() -> None:
     support = support_set(3)
-    record = take_a_peek(tiny_network(), support, LORA, TapOptions(passes=2, seed=5)).record
+    options = TapOptions(passes=2, seed=5, precision="float32")
+    record = take_a_peek(tiny_network(), support, LORA, options).record
     assert (record.network, record.method, record.shots, record.size) == ("tiny", "lora", 3, 64)
     assert record.support_sha256 == support.sha256
     assert record.tap["seed"] == 5
@@ -243,6 +244,15 @@ def test_record_tells_the_course() -> None:
     memory = remember_classes(tiny_network(), features, support.masks, 1)
     logits = recall_classes(tiny_network(), features, memory, support.masks.shape[-2:], leave_one_out(3))
     assert record.losses[0] == pytest.approx(support_loss(logits, support.masks).item(), abs=1e-5)
+
+
+def test_lora_goes_where_the_network_was_trained_to_be_adapted() -> None:
+    network = tiny_network()
+    network.targets = "re:stages[.]3[.]"
+    placed = take_a_peek(network, support_set(2), LORA, TapOptions(passes=1)).record
+    assert placed.adapter["targets"] == "re:stages[.]3[.]"
+    chosen = Lora(rank=2, targets="pointwise")
+    assert take_a_peek(network, support_set(2), chosen, TapOptions(passes=1)).record.adapter["targets"] == "pointwise"
 
 
 @pytest.mark.gpu
@@ -305,7 +315,7 @@ def trained(options: TapOptions, rates: dict[str, float] | None = None) -> dict[
     """An adapter's values after its passes."""
     network, support = share_weights(tiny_network()), support_set(3)
     attached = Lora(rank=2, dropout=0.0).attach(network.encoder)
-    train_on_support(network, attached, support.images, support.masks, 1, options, rates or {})
+    SupportTraining(network, attached, 1, options, rates or {}).run(support.images, support.masks)
     return attached.state_dict()
 
 

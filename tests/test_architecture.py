@@ -18,8 +18,9 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # From the ground up. A part imports parts of the lines above its own, and modules of its own package. A new part takes
 # a line, or a place in a line of parts that do without each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors"),
-    ("chance", "memory", "options"),
+    ("_version", "errors", "threads"),
+    ("chance", "frozen", "memory", "options"),
+    ("precision",),
     ("data",),
     ("outputs",),
     ("datasets", "support", "support_shape"),
@@ -34,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapted",),
     ("adaptation",),
     ("inference", "metrics"),
-    ("pretraining", "report"),
+    ("finetuning", "pretraining", "report"),
     ("workflows",),
     ("benchmarks", "cli_options", "console"),
     ("cli",),

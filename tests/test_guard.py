@@ -8,6 +8,7 @@ import torch
 from medtap import guard
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
+from medtap.passes import SupportTraining
 from medtap.tap_options import TapOptions
 from tests.tiny import support_set, tiny_network
 
@@ -21,17 +22,18 @@ def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
 
 def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[float]:
     support, (network, attached) = support_set(shots, classes), attached_network()
-    return guard.held_out_losses(network, attached, support.images, support.masks, classes, options, {})
+    training = SupportTraining(network, attached, classes, options, {})
+    return guard.held_out_losses(training, support.images, support.masks)
 
 
 @pytest.mark.parametrize("shots", [2, 3, 5])
 def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[torch.Tensor] = []
-    monkeypatch.setattr(guard, "train_on_support", lambda _, __, images, *___: trained.append(images))
+    monkeypatch.setattr(SupportTraining, "run", lambda _, images, __: trained.append(images))
     checked: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def loss(_: object, support: guard.Half, queries: guard.Half, __: int) -> float:
-        checked.append((support[0], queries[0]))
+    def loss(_: object, images: torch.Tensor, __: object, seen: torch.Tensor, held_out: torch.Tensor) -> float:
+        checked.append((images[seen], images[held_out]))
         return 1.0
 
     monkeypatch.setattr(guard, "_dice_loss", loss)

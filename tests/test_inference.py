@@ -177,7 +177,10 @@ def test_auto_precision_is_exact_on_the_cpu(adapted: AdaptedSegmenter) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PlaneInferer(32, precision="float16"), "no precision is called 'float16'; expected one of auto"),
+        (
+            lambda: PlaneInferer(32, precision="float16"),
+            "no precision is called 'float16'; expected auto, float32, bfloat16",
+        ),
         (lambda: PlaneInferer(0), "size and batch size are at least 1; found 0 and 8"),
         (lambda: PlaneInferer(32, batch_size=0), "size and batch size are at least 1; found 32 and 0"),
     ],

@@ -64,7 +64,7 @@ class LevelMatcher(nn.Module):
         q = F.normalize(query.unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3), dim=-1)
         k = F.normalize(keys.unflatten(2, (self.heads, -1)).flatten(4).permute(0, 2, 1, 4, 3).flatten(2, 3), dim=-1)
         v = patches.flatten(3).transpose(2, 3).flatten(1, 2).unsqueeze(1).expand(-1, self.heads, -1, -1)
-        q = q * self.temperature.exp().view(1, -1, 1, 1)
+        q = (q * self.temperature.exp().view(1, -1, 1, 1)).contiguous()
         attended = F.scaled_dot_product_attention(q, k, v, scale=1.0)
         return attended.transpose(2, 3).flatten(1, 2).unflatten(2, query.shape[-2:])
 

@@ -111,7 +111,8 @@ class MetaTrainer:
 
     def _averaged(self) -> FewShotSegmenter:
         network = cast("FewShotSegmenter", self.average.module)
-        network.rates = {"lora": self.peek.rates()} if self.peek.learned else {}
+        if self.peek.learned:
+            network.rates, network.targets = {"lora": self.peek.rates()}, self.peek.adapter.targets
         return network
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -17,8 +17,9 @@ from torch import Generator, Tensor, nn
 
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.chance import seeded
+from medtap.frozen import frozen_parts_kept
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
-from medtap.passes import train_on_support
+from medtap.passes import SupportTraining
 from medtap.pretraining.losses import mask_loss
 from medtap.tap_options import TapOptions
 
@@ -90,7 +91,8 @@ class PeekTraining:
             self.network.requires_grad_(False)
             for parameter in attached.parameters():
                 parameter.requires_grad_(True)
-            train_on_support(self.network, attached, images, masks.long(), 1, options, self.rates())
+            with frozen_parts_kept(self.network.encoder):
+                SupportTraining(self.network, attached, 1, options, self.rates()).run(images, masks.long())
         self.network.requires_grad_(True)
         for parameter in attached.parameters():
             parameter.grad = None

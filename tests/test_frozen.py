@@ -1,0 +1,96 @@
+"""Frozen parts of an encoder are computed once for the same pictures, and give the very same bits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from medtap.adaptation import take_a_peek
+from medtap.adapters import Lora
+from medtap.frozen import frozen_parts, frozen_parts_kept
+from medtap.networks.segmenter import share_weights
+from medtap.tap_options import TapOptions
+from tests.tiny import random_images, support_set, tiny_network
+
+
+class Counting(nn.Module):
+    """A frozen layer that counts its calls and adds one to what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1), requires_grad=False)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x + self.weight
+
+
+class Chain(nn.Module):
+    """Frozen, trained, frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.trained, self.last = Counting(), nn.Linear(2, 2), Counting()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.trained(self.first(x)))
+
+
+def test_frozen_parts_are_the_largest_ones() -> None:
+    network = tiny_network()
+    Lora(rank=2, targets="re:stages[.][23][.]").attach(network.encoder)
+    names = {part: name for name, part in network.encoder.named_modules()}
+    found = {names[part] for part in frozen_parts(network.encoder)}
+    assert {"detail", "backbone.embeddings", "backbone.encoder.stages.0", "backbone.encoder.stages.1"} <= found
+    assert not any(name.startswith("backbone.encoder.stages.0.") for name in found)
+
+
+def test_a_frozen_part_is_called_once_for_the_same_values() -> None:
+    chain, x = Chain(), torch.ones(1, 2)
+    with frozen_parts_kept(chain):
+        outputs = [chain(x.clone()) for _ in range(3)]
+        assert (chain.first.calls, chain.last.calls) == (1, 3)
+        chain(x + 1)
+        assert chain.first.calls == 2
+    chain(x)
+    assert chain.first.calls == 3
+    assert torch.equal(outputs[0], outputs[2])
+    assert "forward" not in vars(chain.first)
+
+
+def test_a_result_that_was_changed_in_place_is_computed_anew() -> None:
+    chain, x = Chain(), torch.ones(1, 2)
+    with frozen_parts_kept(chain):
+        chain.first(x).add_(1)
+        assert torch.equal(chain.first(x), x + 1)
+        x.add_(3)
+        assert torch.equal(chain.first(x), x + 1)
+
+
+def test_only_what_was_kept_in_training_is_kept_without_gradients() -> None:
+    chain, x = Chain(), torch.ones(1, 2)
+    with frozen_parts_kept(chain):
+        chain(x)
+        with torch.no_grad():
+            chain(x), chain(x)
+    assert (chain.first.calls, chain.last.calls) == (1, 3)
+
+
+def test_parts_are_given_back_after_an_error() -> None:
+    chain = Chain()
+    with pytest.raises(RuntimeError, match="shapes"), frozen_parts_kept(chain):
+        chain(torch.ones(1, 3))
+    assert "forward" not in vars(chain.first)
+
+
+@pytest.mark.parametrize("shots", [1, 4])
+def test_adapters_have_the_same_bytes_with_and_without(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    support, options = support_set(shots), TapOptions(passes=2, learning_rate=1e-2)
+    adapter, logits = Lora(rank=2, targets="re:stages[.][23][.]"), []
+    for parts in (frozen_parts, lambda _: ()):
+        monkeypatch.setattr("medtap.frozen.frozen_parts", parts)
+        with torch.no_grad():
+            logits.append(take_a_peek(share_weights(tiny_network()), support, adapter, options)(random_images(2)))
+    assert torch.equal(*logits)
