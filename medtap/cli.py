@@ -195,6 +195,22 @@ def info(what: Annotated[str, typer.Argument(help="networks, methods, layouts, o
     console.show_info(describe(what))
 
 
+@app.command()
+def convert(
+    network: Annotated[str, typer.Option(help="What was published: dcama, hsnet, patnet, dmtnet, pfenet, bam or ssp.")],
+    backbone: Annotated[str, typer.Option(help="What it was trained on: swin-b or resnet50.")],
+    checkpoint: Annotated[Path, typer.Option(help="Its authors' file, which you have downloaded.")],
+    out: o.Out,
+    overwrite: o.Overwrite = False,
+) -> None:
+    """Bring a published checkpoint into the form that --network takes."""
+    from medtap import console
+    from medtap.workflows.convert import convert as run
+
+    converted = run(network, backbone, checkpoint, out, overwrite=overwrite)
+    console.say(f"{converted.name} in {out}")
+
+
 def main() -> None:
     """Run the command line; what a user gave wrong ends with one message and exit code 2."""
     warnings.filterwarnings("ignore", category=FutureWarning)

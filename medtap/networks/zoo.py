@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,33 +16,66 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
+from medtap.networks.bam import bam_ensemble_resnet50, bam_resnet50
+from medtap.networks.dcama import dcama_resnet50, dcama_swin_b
 from medtap.networks.dense_attention import DenseAttentionSegmenter
+from medtap.networks.dmtnet import dmtnet_resnet50
 from medtap.networks.encoders import convnextv2_atto
+from medtap.networks.hsnet import hsnet_resnet50
+from medtap.networks.origin import Builder, origin
+from medtap.networks.patnet import patnet_resnet50
+from medtap.networks.pfenet import pfenet_resnet50
+from medtap.networks.sam import build_sam
+from medtap.networks.sam_sizes import SAM_SIZES, load_published_sam, sam_vit_b, sam_vit_h, sam_vit_l
 from medtap.networks.segmenter import FewShotSegmenter
+from medtap.networks.ssp import ssp, ssp_resnet50
 
 EMBEDDED = Path(__file__).parent / "weights"
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "network.json"
 
 
+@origin(encoder="ConvNeXtV2-atto", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
 def medtap_atto() -> FewShotSegmenter:
     """The embedded network: ConvNeXtV2-atto and dense query-support attention, 3.6 M parameters, 256 px."""
     return DenseAttentionSegmenter(convnextv2_atto())
 
 
-BUILDERS: dict[str, Callable[[], FewShotSegmenter]] = {
+BUILDERS: dict[str, Builder] = {
     "medtap-atto": medtap_atto,
+    "ssp": ssp,
+    "ssp-resnet50": ssp_resnet50,
+    "dcama-swin-b": dcama_swin_b,
+    "dcama-resnet50": dcama_resnet50,
+    "hsnet-resnet50": hsnet_resnet50,
+    "patnet-resnet50": patnet_resnet50,
+    "dmtnet-resnet50": dmtnet_resnet50,
+    "pfenet-resnet50": pfenet_resnet50,
+    "bam-resnet50": bam_resnet50,
+    "bam-ensemble-resnet50": bam_ensemble_resnet50,
+    "sam": build_sam,
+    "sam-vit-b": sam_vit_b,
+    "sam-vit-l": sam_vit_l,
+    "sam-vit-h": sam_vit_h,
 }
 
 
-def build_network(name: str) -> FewShotSegmenter:
+def build_network(name: str, build: Mapping[str, Any] | None = None) -> FewShotSegmenter:
     """Build a network of the zoo with random weights.
 
+    Args:
+        name: one of ``BUILDERS``.
+        build: what its builder takes, such as the configuration of a backbone; its own choices when None.
+
     Raises:
-        OptionError: no network has that name.
+        OptionError: no network has that name, or its builder does not take that.
     """
     if name not in BUILDERS:
         raise _unknown(name)
-    network = BUILDERS[name]()
+    try:
+        inspect.signature(BUILDERS[name]).bind(**(build or {}))
+    except TypeError as error:
+        raise OptionError(f"the network {name!r} cannot be built so", found=str(error)) from error
+    network = BUILDERS[name](**(build or {}))
     network.name = name
     return network
 
@@ -59,43 +93,56 @@ def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
     """Load a pretrained few-shot network, ready for evaluation, its weights frozen.
 
     Args:
-        name_or_folder: a name of the zoo, such as ``"medtap-atto"``, or a folder that ``save_network`` wrote.
+        name_or_folder: a name of the zoo, such as ``"medtap-atto"``, or a folder that ``save_network`` wrote. The
+            sizes of SAM are fetched from the hub, each at one commit.
 
     Raises:
         OptionError: there is no such name or folder.
         WeightsError: the weights are missing, corrupt or do not fit the network.
     """
-    known = str(name_or_folder) in BUILDERS
-    folder = EMBEDDED / str(name_or_folder) if known else Path(name_or_folder)
-    if not folder.is_dir() and not known:
-        raise _unknown(str(name_or_folder))
-    if not folder.is_dir():
-        raise WeightsError("the network's weights are not there", file=folder, remedy="name a folder with weights")
-    card = _read_card(folder / CARD_FILE)
-    network = build_network(card["network"])
-    network.rates = card.get("rates", {})
-    load_weights(network, read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
-    network.source = str(name_or_folder if known else folder.resolve())
+    name = str(name_or_folder)
+    folder = EMBEDDED / name if name in BUILDERS else Path(name_or_folder)
+    if folder.is_dir():
+        network = _load_folder(folder)
+    elif name in SAM_SIZES:
+        network = load_published_sam(name)
+    elif name in BUILDERS:
+        remedy = "name a folder with weights, such as `medtap convert` writes"
+        raise WeightsError("the network's weights are not there", file=folder, remedy=remedy)
+    else:
+        raise _unknown(name)
+    network.source = name if name in BUILDERS else str(folder.resolve())
     return network.eval().requires_grad_(False)
 
 
-def save_network(network: FewShotSegmenter, folder: Path, card: Mapping[str, object]) -> None:
-    """Write a network's weights in half precision and a card that tells how they were made.
+def _load_folder(folder: Path) -> FewShotSegmenter:
+    card = _read_card(folder / CARD_FILE)
+    network = build_network(card["network"], card.get("build"))
+    network.rates, network.targets = card.get("rates", {}), card.get("targets", network.targets)
+    load_weights(network, read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    return network
+
+
+def save_network(
+    network: FewShotSegmenter, folder: Path, card: Mapping[str, object], dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a network's weights and a card that tells how they were made.
 
     Args:
         network: one that the zoo built.
         folder: is made if need be.
-        card: what to tell beside the network's name and its learned rates; plain JSON values.
+        card: what to tell beside the network's name, targets and learned rates; plain JSON values. Its ``build`` is
+            what the builder took, where it was built of anything but its own choices.
+        dtype: of the weights written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    half = {name: _halve(tensor) for name, tensor in network.state_dict().items()}
-    save_file(half, folder / WEIGHTS_FILE)
-    rates = {"rates": dict(network.rates)} if network.rates else {}
-    (folder / CARD_FILE).write_text(json.dumps({"network": network.name, **card, **rates}, indent=2) + "\n")
+    save_file({name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}, folder / WEIGHTS_FILE)
+    learned = {"targets": network.targets, "rates": dict(network.rates)} if network.rates else {}
+    (folder / CARD_FILE).write_text(json.dumps({"network": network.name, **card, **learned}, indent=2) + "\n")
 
 
-def _halve(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous().to(torch.float16 if tensor.is_floating_point() else tensor.dtype)
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().cpu().contiguous().to(dtype if tensor.is_floating_point() else tensor.dtype)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -7,9 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from medtap.adapters import ADAPTERS
+import torch
+
+from medtap.adapters import ADAPTERS, Adapter
 from medtap.datasets import LAYOUTS
 from medtap.errors import OptionError
+from medtap.networks.origin import origin_of
+from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import BUILDERS
 from medtap.record import AdaptationRecord
 
@@ -35,15 +39,32 @@ def describe(what: str) -> list[Row]:
 
 def _networks() -> Iterator[Row]:
     for name, build in BUILDERS.items():
-        network = build()
+        told = origin_of(build)
+        with torch.device("meta"):  # shapes alone: no network is filled with numbers to be counted
+            network = build()
         yield {
             "name": name,
             "description": _first_line(build),
+            "encoder": told.encoder,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "encoder_parameters": sum(parameter.numel() for parameter in network.encoder.parameters()),
             "input_size": network.size,
-            "weights": "embedded",
+            "code_licence": told.code,
+            "weights": told.weights,
+            "weights_licence": told.weights_licence,
+            "adapters": ", ".join(method for method, adapter in ADAPTERS.items() if _fits(adapter(), network)),
         }
+
+
+def _fits(adapter: Adapter, network: FewShotSegmenter) -> bool:
+    """Whether an adapter finds something to change in a network of shapes alone, which it leaves as it was."""
+    try:
+        adapter.attach(adapter.part(network)).detach()
+    except OptionError:
+        return False
+    except NotImplementedError:  # it found layers and would start from their numbers, as SVF does
+        return True
+    return True
 
 
 def _methods() -> Iterator[Row]:

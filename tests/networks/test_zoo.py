@@ -32,10 +32,25 @@ def test_atto_fits_into_the_repository() -> None:
     assert 2 * parameters < 12e6
 
 
+def test_where_and_how_fast_to_adapt_is_kept(saved: Path) -> None:
+    assert (load_network(saved).targets, dict(load_network(saved).rates)) == ("auto", {})
+    network = load_network(saved)
+    network.targets, network.rates = "re:stages[.]3", {"lora": {"a.layer": 2.5}}
+    save_network(network, saved, {})
+    assert (load_network(saved).targets, load_network(saved).rates) == (network.targets, network.rates)
+
+
+def test_published_sams_are_fetched_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "medtap.networks.zoo.load_published_sam", lambda name: tiny_network() if name == "sam-vit-b" else None
+    )
+    assert load_network("sam-vit-b").source == "sam-vit-b"
+
+
 def test_unknown_name_names_the_nearest() -> None:
     with pytest.raises(OptionError, match=r"no network is called 'medtap-ato'.*did you mean 'medtap-atto'"):
         build_network("medtap-ato")
-    with pytest.raises(OptionError, match=r"no network is called 'x'; expected one of medtap-atto, or a folder"):
+    with pytest.raises(OptionError, match=r"no network is called 'x'; expected one of medtap-atto, .*or a folder"):
         load_network("x")
 
 

@@ -7,13 +7,31 @@ import json
 import pytest
 
 from medtap.errors import OptionError, WeightsError
+from medtap.networks import BUILDERS
 from medtap.workflows.info import describe
 
 
-def test_networks():
-    row = next(row for row in describe("networks") if row["name"] == "medtap-atto")
-    assert row["input_size"] == 256
+@pytest.fixture(scope="module")
+def networks():
+    """What is told of every network, by its name."""
+    return {row["name"]: row for row in describe("networks")}
+
+
+def test_networks(networks):
+    row = networks["medtap-atto"]
+    assert (row["input_size"], row["weights"]) == (256, "embedded")
     assert 3e6 < row["encoder_parameters"] < row["parameters"] < 5e6
+    assert networks.keys() == BUILDERS.keys()
+    assert all(row["description"] and "lora" in row["adapters"] for row in networks.values())
+
+
+def test_networks_tell_encoders_licences_and_where_weights_come_from(networks):
+    row = networks["dcama-swin-b"]
+    assert (row["encoder"], row["input_size"], row["weights_licence"]) == ("Swin-B", 384, "not stated")
+    assert row["parameters"] - row["encoder_parameters"] == pytest.approx(5.07e6, rel=1e-3)
+    assert "https://github.com/pawn-sxy/DCAMA" in row["weights"]
+    assert row["adapters"].endswith("full")
+    assert "decoder" not in networks["ssp-resnet50"]["adapters"]
 
 
 def test_methods_and_layouts():
@@ -21,7 +39,7 @@ def test_methods_and_layouts():
     assert {"folder", "isic2017", "isic2018", "chest_xray", "decathlon"} <= {row["name"] for row in describe("layouts")}
 
 
-@pytest.mark.parametrize("what", ["networks", "methods", "layouts"])
+@pytest.mark.parametrize("what", ["methods", "layouts"])
 def test_everything_has_a_description(what):
     assert all(row["description"] for row in describe(what))
 
