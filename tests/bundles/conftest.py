@@ -9,7 +9,7 @@ import pytest
 from monai.bundle import ConfigWorkflow
 
 ROOT = Path(__file__).parents[2]
-BUNDLES = sorted(path.parents[1] for path in (ROOT / "bundles").glob("*/configs/metadata.json"))
+BUNDLES = sorted(path.parents[1] for path in (ROOT / "bundles").glob("*/configs/make_model.json"))
 
 
 FEW = {"shots": 2, "passes": 1, "seed": 3}

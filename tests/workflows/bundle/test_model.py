@@ -119,3 +119,18 @@ def test_identity_of_an_adaptation_tells_its_support_set(made, lesions):
     other = choose_model("", *lesions, shots=2, passes=1, seed=1, classes=("lesion",))
     assert adaptation.identity(network)["support_sha256"] == adaptation.support.sha256
     assert adaptation.identity(network) != other.identity(network)
+
+
+@pytest.mark.parametrize("method", ["conv_lora", "adapter"])
+def test_own_model_whose_adapter_stays_in_the_encoder_is_loaded(lesions, tmp_path, method):
+    named = {"method": method, "shots": 2, "passes": 1, "classes": ("lesion",)}
+    adaptation = choose_model("unused.pt", *lesions, **named)
+    file = write_model(tmp_path / "models" / "model.pt", adaptation)
+    network = adapted_network("medtap-atto", ("lesion",), 2)
+    with RunFolder(tmp_path / "out", inputs=[], options={}) as run:
+        for _ in range(2):  # an engine may run again
+            ShippedModel(file).fill(network, run, torch.device("cpu"))
+    network.load_state_dict(torch.load(file, weights_only=True))
+    image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(network(image), adaptation.adapt()(image), atol=0.05)
