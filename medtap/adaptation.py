@@ -12,8 +12,10 @@ from torch import Tensor
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.chance import seeded
+from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
 from medtap.guard import best_strength, held_out_losses, weaken
+from medtap.half_precision import rounded
 from medtap.memory import keep_large_buffers
 from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
@@ -46,8 +48,10 @@ def take_a_peek(
         A network of one input, images [B,3,H,W] in [0,1], and one output, logits [B,N+1,H,W].
 
     Raises:
+        OptionError: there are several classes, and the network looks at no support image to tell them apart.
         AdaptationError: the loss is not a number.
     """
+    _refuse_indistinct_classes(segmenter, support)
     adapter, options = (adapter or Lora()).suited(segmenter), options or TapOptions()
     keep_large_buffers()
     network = share_weights(segmenter).to(device).eval().requires_grad_(False)
@@ -59,13 +63,25 @@ def take_a_peek(
         training = SupportTraining(network, attached, len(support.classes), options, rates)
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
             losses, check = _guarded(training, images, masks)
-        values = attached.state_dict()
+        values = {name: rounded(value) for name, value in attached.state_dict().items()}
+        attached.load_state_dict(values)
         attached.merge()
     with torch.no_grad():
         memory = remember_classes(network, network.encode(images), masks, len(support.classes))
     record = AdaptationRecord.of(segmenter, support, adapter, options, losses, time.perf_counter() - start)
     record = replace(record, check=check, warnings=(*record.warnings, *_told(check)))
     return AdaptedSegmenter(network, memory, support.classes, values, record)
+
+
+def _refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) -> None:
+    count = len(support.classes)
+    if count > 1 and not segmenter.looks_at_support:
+        raise OptionError(
+            f"{segmenter.name!r} looks at no support image and would give every class the same mask",
+            expected="1 class",
+            found=f"{count}: {', '.join(support.classes)}",
+            remedy="adapt to one class at a time, or train a class branch (bundles/sam_finetune)",
+        )
 
 
 def _guarded(training: SupportTraining, images: Tensor, masks: Tensor) -> tuple[list[float], dict[str, float]]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from medtap.adapters import AttachedAdapter, build_adapter
 from medtap.ensembles import mean_prediction, support_subsets
 from medtap.errors import WeightsError
+from medtap.half_precision import compact
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, share_weights
 from medtap.networks.zoo import load_network, read_tensors, weights_sha256
@@ -114,6 +115,8 @@ class AdaptedSegmenter(nn.Module):
     def save(self, folder: str | Path) -> Path:
         """Write ``adapter.safetensors`` and ``manifest.json``: the adapter and the digested support set, no images.
 
+        Values that float16 holds without loss, as it does an adapter that ``take_a_peek`` made, are written in it.
+
         Args:
             folder: is made if need be.
 
@@ -128,7 +131,7 @@ class AdaptedSegmenter(nn.Module):
             raise WeightsError("a network without a record cannot be saved as an adapter", remedy="use state_dict()")
         tensors = {_ADAPTER + name: value for name, value in self.adapter.items()}
         tensors |= {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
-        content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+        content = save({name: compact(value.detach().cpu()).contiguous() for name, value in tensors.items()})
         folder = Path(folder)
         with atomic_write(folder / TENSORS) as partial:
             partial.write_bytes(content)
@@ -149,7 +152,8 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     """
     folder = Path(folder)
     record = AdaptationRecord.read(folder)
-    tensors = read_tensors(folder / TENSORS)
+    # views of the file's bytes are not aligned as new tensors are, and sums over them would differ in the last bit
+    tensors = {name: value.to(torch.float32, copy=True) for name, value in read_tensors(folder / TENSORS).items()}
     _check_hash(folder / TENSORS, record)
     network = network or load_network(record.network)
     _check_base(network, record, folder)
@@ -158,8 +162,7 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     values = {name.removeprefix(_ADAPTER): value for name, value in tensors.items() if name.startswith(_ADAPTER)}
     attached.load_state_dict(values)
     attached.merge()
-    # views of the file's bytes are not aligned as new tensors are, and sums over them would differ in the last bit
-    memory = tuple(tensors[f"{_MEMORY}{index}"].clone() for index in range(len(tensors) - len(values)))
+    memory = tuple(tensors[f"{_MEMORY}{index}"] for index in range(len(tensors) - len(values)))
     return AdaptedSegmenter(shared, memory, record.classes, values, record)
 
 

@@ -177,7 +177,7 @@ def pretrain(
     ),
     seed: Annotated[int | None, typer.Option(help="Replaces the recipe's seed.")] = None,
 ) -> None:
-    """Meta-train a network from nothing on generated and natural episodes."""
+    """Meta-train a network on generated, natural, Pascal or COCO episodes; under torchrun on several processes."""
     from medtap import console
     from medtap.pretraining.recipe import pretrain as run
     from medtap.pretraining.recipe import read_recipe
@@ -197,7 +197,9 @@ def info(what: Annotated[str, typer.Argument(help="networks, methods, layouts, o
 
 @app.command()
 def convert(
-    network: Annotated[str, typer.Option(help="What was published: dcama, hsnet, patnet, dmtnet, pfenet, bam or ssp.")],
+    network: Annotated[
+        str, typer.Option(help="What was published: dcama, hsnet, patnet, dmtnet, pfenet, bam, bam-ensemble or ssp.")
+    ],
     backbone: Annotated[str, typer.Option(help="What it was trained on: swin-b or resnet50.")],
     checkpoint: Annotated[Path, typer.Option(help="Its authors' file, which you have downloaded.")],
     out: o.Out,

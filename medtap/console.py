@@ -78,8 +78,14 @@ def show_benchmark(results: Mapping[str, Any], out: Path) -> None:
 
 
 def _cost_table(settings: Mapping[str, Mapping[str, float]]) -> Table:
+    measures = list(next(iter(settings.values()), {}))
+    if len(settings) > len(measures):
+        table = Table("", *(measure.replace("_", " ") for measure in measures))
+        for name, row in settings.items():
+            table.add_row(name, *(f"{row[measure]:.4g}" for measure in measures))
+        return table
     table = Table("", *settings)
-    for measure in next(iter(settings.values()), {}):
+    for measure in measures:
         table.add_row(measure.replace("_", " "), *(f"{row[measure]:.4g}" for row in settings.values()))
     return table
 

@@ -63,14 +63,14 @@ def frozen_parts(module: nn.Module) -> Iterator[nn.Module]:
 
 
 class _Kept:
-    """The forward of a part that remembers its last results."""
+    """The forward of a part that remembers its last results, unless hooks inside of it want to see it run."""
 
     def __init__(self, part: nn.Module) -> None:
-        self.forward = part.forward
+        self.forward, self.inside = part.forward, [module for module in part.modules() if module is not part]
         self.results: deque[_Result] = deque(maxlen=_KEPT)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        if named or any(isinstance(value, Tensor) and value.requires_grad for value in arguments):
+        if named or self._is_watched() or not all(map(_can_be_kept, arguments)):
             return self.forward(*arguments, **named)
         for result in self.results:
             if result.serves(arguments):
@@ -80,6 +80,13 @@ class _Kept:
         if self.results or torch.is_grad_enabled():
             self.results.append(_Result.of(arguments, output))
         return output
+
+    def _is_watched(self) -> bool:
+        return any(module._forward_hooks for module in self.inside)
+
+
+def _can_be_kept(value: object) -> bool:
+    return not isinstance(value, Tensor) or not (value.requires_grad or value.is_inference())
 
 
 def _versions(values: Any) -> list[int]:

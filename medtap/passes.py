@@ -63,7 +63,7 @@ class SupportTraining:
             masks: labels [K,S,S] in 0..N.
 
         Returns:
-            The loss of every optimizer step, measured before it.
+            The support loss of every optimizer step, measured before it; what an adapter adds to it is left out.
 
         Raises:
             AdaptationError: the loss is not a number.
@@ -83,12 +83,13 @@ class SupportTraining:
         return losses
 
     def _step(self, step: PseudoQueries, optimizer: torch.optim.Optimizer, number: int) -> float:
-        loss = pseudo_query_loss(self.network, step, self.classes) + self.attached.auxiliary_loss()
-        if not math.isfinite(loss.item()):
+        loss = pseudo_query_loss(self.network, step, self.classes)
+        total = loss + self.attached.auxiliary_loss()
+        if not math.isfinite(total.item()):
             remedy = "lower the learning rate (--learning-rate)"
             raise AdaptationError(f"the loss is not a number at step {number}", remedy=remedy)
         optimizer.zero_grad()
-        loss.backward()
+        total.backward()
         optimizer.step()
         return loss.item()
 

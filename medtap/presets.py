@@ -18,17 +18,20 @@ class Preset:
     Attributes:
         tap: options of the loop.
         adapters: by method, options of its adapter.
+        learning_rates: by method, the learning rate; of the others, that of ``tap``.
     """
 
     tap: Mapping[str, Any] = field(default_factory=dict)
     adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
 
 
 PRESETS: dict[str, Preset] = {
     "medtap": Preset(),
     "paper": Preset(
         {"passes": 8, "learning_rate": 1e-3, "schedule": "per_support"}
-        | {"rates": "even", "augment": "none", "views": 0, "average": 0, "guard": "none"},
+        | {"rates": "even", "augment": "none", "views": 0, "average": 0, "guard": "none"}
+        | {"precision": "float32"},
         {"lora": {"rank": 64, "dropout": 0.1}},
     ),
 }
@@ -52,7 +55,8 @@ def use_preset(
     refuse_unknown_choice(f"no preset is called {name!r}", name, PRESETS)
     preset = PRESETS[name]
     own = build_adapter(method, {**preset.adapters.get(method, {}), **_given(adapter or {})})
-    return own, fill(TapOptions, {**preset.tap, **_given(tap)})
+    rate = {"learning_rate": preset.learning_rates.get(method)}
+    return own, fill(TapOptions, {**preset.tap, **_given(rate), **_given(tap)})
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class AdaptationRecord:
             network=network.source or network.name,
             base_sha256=weights_sha256(network),
             method=adapter.name,
-            adapter=asdict(adapter),  # type: ignore[call-overload]
+            adapter=adapter.options(),
             tap=asdict(options),
             classes=support.classes,
             shots=support.shots,

@@ -22,6 +22,7 @@ from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.networks.shots import leave_one_out
 from medtap.passes import SupportTraining, pseudo_queries, pseudo_query_loss
+from tests.networks.tiny_sam import tiny_sam
 from tests.plain_tap import plain_take_a_peek
 from tests.tiny import random_images, support_set, tiny_network
 
@@ -203,11 +204,12 @@ def test_loss_that_is_not_a_number_is_an_error() -> None:
         take_a_peek(tiny_network(), support_set(3), LORA, options)
 
 
-def test_auxiliary_loss_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1)).record.losses[0]
-    monkeypatch.setattr(AttachedAdapter, "auxiliary_loss", lambda _: torch.tensor(0.5))
-    more = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1)).record.losses[0]
-    assert more == pytest.approx(plain + 0.5, abs=1e-5)
+def test_auxiliary_loss_trains_and_is_left_out_of_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1))
+    monkeypatch.setattr(AttachedAdapter, "auxiliary_loss", lambda self: sum(map(torch.sum, self.parameters())))
+    more = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1))
+    assert more.record.losses == plain.record.losses
+    assert not torch.equal(adapted_logits(more), adapted_logits(plain))
 
 
 def test_options_that_cannot_be_are_refused_all_at_once() -> None:
@@ -342,3 +344,9 @@ def test_network_s_learned_rates_are_used_unless_even(rates: str, used: bool) ->
     attached = LORA.attach(share_weights(network).encoder)
     network.rates = {"lora": dict.fromkeys(attached.layers(), 0.1)}
     assert torch.equal(adapted_logits(take_a_peek(network, support, LORA, options)), plain) != used
+
+
+@pytest.mark.parametrize("branch", [0, 2])
+def test_several_classes_are_refused_of_a_network_that_looks_at_no_support_image(branch: int) -> None:
+    with pytest.raises(OptionError, match=r"every class the same mask; expected 1 class; found 2: class-1, class-2"):
+        take_a_peek(tiny_sam(branch), support_set(2, classes=2), LORA, PAPER)

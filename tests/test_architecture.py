@@ -19,7 +19,7 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # a line, or a place in a line of parts that do without each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors", "threads"),
-    ("chance", "frozen", "memory", "options"),
+    ("chance", "frozen", "half_precision", "memory", "options"),
     ("precision",),
     ("data",),
     ("outputs",),
@@ -35,7 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapted",),
     ("adaptation",),
     ("inference", "metrics"),
-    ("finetuning", "pretraining", "report"),
+    ("finetuning", "report"),
+    ("pretraining",),
     ("workflows",),
     ("benchmarks", "cli_options", "console"),
     ("cli",),

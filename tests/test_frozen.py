@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from medtap.adaptation import take_a_peek
-from medtap.adapters import Lora
+from medtap.adapters import Lora, Svf
 from medtap.frozen import frozen_parts, frozen_parts_kept
 from medtap.networks.segmenter import share_weights
 from medtap.tap_options import TapOptions
+from tests.networks.tiny_blocks import tiny_dcama
 from tests.tiny import random_images, support_set, tiny_network
 
 
@@ -76,6 +77,24 @@ def test_only_what_was_kept_in_training_is_kept_without_gradients() -> None:
         with torch.no_grad():
             chain(x), chain(x)
     assert (chain.first.calls, chain.last.calls) == (1, 3)
+
+
+def test_a_part_that_hooks_watch_from_inside_is_run() -> None:
+    whole = nn.Sequential(nn.Sequential(Counting()), nn.Linear(2, 2))
+    seen: list[Tensor] = []
+    with frozen_parts_kept(whole):
+        for _ in range(2):
+            handle = whole[0][0].register_forward_hook(lambda _, __, output: seen.append(output))
+            whole(torch.ones(1, 2))
+            handle.remove()
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "swin-b"])
+def test_encoders_that_record_their_blocks_adapt_at_a_late_stage(backbone: str) -> None:
+    network, options = tiny_dcama(backbone)[0], TapOptions(passes=2, learning_rate=1e-2, precision="float32")
+    adapter = Svf(targets="re:(stages|layers)[.][123][.]")
+    assert len(take_a_peek(network, support_set(3), adapter, options).record.losses) == 2
 
 
 def test_parts_are_given_back_after_an_error() -> None:

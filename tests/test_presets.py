@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from medtap.adaptation import TapOptions
-from medtap.adapters import Lora
+from medtap.adapters import ADAPTERS, Lora
 from medtap.errors import OptionError
-from medtap.presets import use_preset
+from medtap.presets import PRESETS, Preset, use_preset
 
 
 def test_own_preset_is_the_defaults() -> None:
@@ -25,6 +25,19 @@ def test_what_is_given_replaces_the_preset() -> None:
     adapter, options = use_preset("paper", "lora", {"rank": 8, "alpha": None}, passes=2, learning_rate=None)
     assert adapter == Lora(rank=8, dropout=0.1)
     assert (options.passes, options.learning_rate) == (2, 1e-3)
+
+
+def test_learning_rate_of_a_method_is_the_preset_s_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "mine", Preset({"learning_rate": 0.5}, learning_rates={"svf": 0.02}))
+    assert use_preset("mine", "svf")[1].learning_rate == 0.02
+    assert use_preset("mine", "svf", learning_rate=0.03)[1].learning_rate == 0.03
+    assert use_preset("mine", "ia3")[1].learning_rate == 0.5
+
+
+def test_learning_rates_are_of_known_methods() -> None:
+    for preset in PRESETS.values():
+        assert preset.learning_rates.keys() <= ADAPTERS.keys()
+    assert "lora" not in PRESETS["medtap"].learning_rates
 
 
 def test_unknown_options_are_refused() -> None:

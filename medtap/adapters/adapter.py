@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from torch import Generator, Tensor, nn
 
@@ -69,6 +71,10 @@ class Adapter(ABC):
     def suited(self, network: FewShotSegmenter) -> Adapter:  # noqa: ARG002
         """The method with what a network says where the method leaves a choice open."""
         return self
+
+    def options(self) -> dict[str, Any]:
+        """What ``build_adapter`` makes it from again, beside its name: plain values."""
+        return asdict(self)  # type: ignore[call-overload]
 
     @abstractmethod
     def attach(self, encoder: nn.Module) -> AttachedAdapter:

@@ -25,7 +25,7 @@ _MERGED = re.compile(r"(^|\.)qkv$")
 
 @dataclass(frozen=True)
 class Cobot(Adapter):
-    """Bottlenecks of width V whose channels are scaled and mixed, D [u * (lambda + gamma)], see ``Orchestration``.
+    """COBOT: bottlenecks whose channels all blocks of an encoder scale and mix together, see ``Orchestration``.
 
     With ``lora``, W x + B D [(A x) * (lambda + gamma)]; with ``adapter``, parallel to an MLP,
     mlp(x) + up(dropout(ReLU(D [down(LN x) * (lambda + gamma)]))). The up-projection starts at zero, so that the encoder

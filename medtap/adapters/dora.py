@@ -27,7 +27,7 @@ class Dora(Adapter):
 
     rank: int = 16
     alpha: float | None = None
-    dropout: float = 0.1
+    dropout: float = 0.0
     targets: str = "auto"
     name = "dora"
 

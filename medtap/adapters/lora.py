@@ -28,7 +28,7 @@ class Lora(Adapter):
 
     rank: int = 16
     alpha: float | None = None
-    dropout: float = 0.1
+    dropout: float = 0.0
     targets: str = "auto"
     name = "lora"
 

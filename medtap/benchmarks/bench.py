@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -11,12 +11,14 @@ import numpy as np
 import torch
 
 from medtap._version import __version__
+from medtap.benchmarks.fresh_peak import begin_peak
 from medtap.benchmarks.gallery import Gallery, Sample
 from medtap.benchmarks.journal import Entry, Journal, key_of
 from medtap.benchmarks.method import Learnt, Method
 from medtap.episode_sampler import Episode
 from medtap.memory import peak_memory_mb
 from medtap.metrics import CaseScores, score_case
+from medtap.support import SupportSet
 
 Draw: TypeAlias = tuple[Episode, ...]
 """Episodes that share one support set."""
@@ -54,12 +56,9 @@ class Bench:
     def run(self, method: Method, draw: Draw) -> Entry:
         """Learn from a support set and segment its queries, each of them scored."""
         support = self.gallery.support_set(draw[0].support, method.size)
-        start = time.perf_counter()
-        learnt = method.learn(support)
-        learning = time.perf_counter() - start
+        learnt, cost = learn(method, support)
         queries = [self.query(learnt, episode) for episode in draw]
-        whole = {"adapt_seconds": learning, "peak_rss_mb": peak_memory_mb()}
-        return {"class": draw[0].group, "draw": draw[0].draw, **whole, "queries": queries}
+        return {"class": draw[0].group, "draw": draw[0].draw, **cost, "queries": queries}
 
     def query(self, learnt: Learnt, episode: Episode) -> Entry:
         """Segment one query and score it: on its own grid and, where it is an image, on the common square."""
@@ -76,13 +75,28 @@ class Bench:
         return {**told, "scores": vars(scores), "native": vars(native)}
 
 
+def learn(method: Method, support: SupportSet) -> tuple[Learnt, Entry]:
+    """Learn from a support set, and what that cost, as entries of the journal tell it."""
+    begin_peak()
+    start = time.perf_counter()
+    learnt = method.learn(support)
+    seconds = time.perf_counter() - start
+    trained = {"parameters": learnt.parameters, "saved_bytes": learnt.saved_bytes}
+    return learnt, {"adapt_seconds": seconds, "peak_rss_mb": peak_memory_mb(), **trained}
+
+
 def _score_square(learnt: Learnt, logits: torch.Tensor, sample: Sample, classes: Sequence[str]) -> CaseScores:
     square = np.asarray(sample.square)
     return score_case(learnt.labels(logits, square.shape), square, classes)
 
 
+def mean_dice(queries: Iterable[Entry]) -> str:
+    """The mean Dice of queries in words, in per cent, with a comma before; empty where none has any."""
+    dice = [value for query in queries for value in query["scores"]["dice"] if value is not None]
+    return f", mean Dice {100 * float(np.mean(dice)):.1f}" if dice else ""
+
+
 def _told(entry: Entry) -> str:
-    dice = [value for query in entry["queries"] for value in query["scores"]["dice"] if value is not None]
-    mean = f", mean Dice {100 * float(np.mean(dice)):.1f}" if dice else ""
+    mean = mean_dice(entry["queries"])
     queries = float(np.mean([query["seconds"] for query in entry["queries"]]))
     return f"{entry['class']}, {entry['adapt_seconds']:.1f} s, {len(entry['queries'])} queries at {queries:.2f} s{mean}"

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from medtap.benchmarks.bench import Bench, Draw
+from medtap.benchmarks.chart import cost_chart
 from medtap.benchmarks.episode_options import EpisodeOptions
 from medtap.benchmarks.gallery import Gallery
 from medtap.benchmarks.journal import Journal
@@ -26,7 +27,7 @@ from medtap.options import fill
 from medtap.outputs import RunFolder, atomic_write, write_json
 from medtap.outputs.tables import DIGITS, plain
 
-MANIFEST, JOURNAL, TABLE = "episodes.json", "scores.jsonl", "table.md"
+MANIFEST, JOURNAL, TABLE, CHART = "episodes.json", "scores.jsonl", "table.md", "chart.svg"
 
 
 def run_episodes(
@@ -39,8 +40,8 @@ def run_episodes(
 ) -> dict[str, Any]:
     """Draw episodes and run every method on them; ``methods`` by name, each with its scores and cost.
 
-    Writes ``episodes.json`` and ``table.md``, and keeps what was measured in ``scores.jsonl``: a run into the same
-    folder takes from there what the same method, weights and episodes gave.
+    Writes ``episodes.json``, ``table.md`` and ``chart.svg``, and keeps what was measured in ``scores.jsonl``: a
+    run into the same folder takes from there what the same method, weights and episodes gave.
 
     Args:
         options: of `EpisodeOptions`.
@@ -66,14 +67,16 @@ def run_episodes(
     bench = Bench(gallery, draws_of(episodes), Journal(run.path / JOURNAL), say)
     entries = {name: bench.measure(name, method) for name, method in methods.items()}
     summary = summarise_methods(entries, seed)
+    measured = {name: {**summary[name], "options": method.describe()} for name, method in methods.items()}
     results = {
         "protocol": {"config": config.stem, "seed": seed, "device": device, **protocol(chosen, gallery, episodes)},
         "episodes_sha256": episodes_sha256(episodes),
-        "methods": {name: {**summary[name], "options": method.describe()} for name, method in methods.items()},
+        "methods": measured,
         "published": published_sets()[chosen.published] if chosen.published else {},
     }
-    with atomic_write(run.file(TABLE)) as partial:
-        partial.write_text(markdown_page(results), encoding="utf-8")
+    for name, page in ((TABLE, markdown_page(results)), (CHART, cost_chart(measured))):
+        with atomic_write(run.file(name)) as partial:
+            partial.write_text(page, encoding="utf-8")
     return plain(results, DIGITS)
 
 

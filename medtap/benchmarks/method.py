@@ -21,10 +21,15 @@ class Learnt:
     Attributes:
         segment: from images [B,3,H,W] in [0,1] to logits [B,N+1,H,W] on the same grid.
         clean: what label maps [1,H,W] go through at the end.
+        parameters: how many numbers were trained; None where the method does not tell.
+        saved_bytes: size of the tensors that must be kept beside the base network's to segment alike, without the
+            digested support set; None where the method does not tell.
     """
 
     segment: Callable[[Tensor], Tensor]
     clean: Sequence[Callable[[Tensor], Tensor]] = ()
+    parameters: int | None = None
+    saved_bytes: int | None = None
 
     def labels(self, logits: Tensor, shape: torch.Size | tuple[int, int]) -> np.ndarray:
         """Logits [1,N+1,H,W] to labels uint8 of a shape."""

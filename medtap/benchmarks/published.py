@@ -10,6 +10,14 @@ import yaml
 
 _FILE = Path(__file__).with_name("published.yaml")
 _SHOTS = (1, 5)
+_COSTS = {
+    "trained parameters": ("parameters", ","),
+    "saved, bytes": ("saved_bytes", ","),
+    "adapting, s": ("adapt_seconds", ".3g"),
+    "a query, s": ("seconds_per_query", ".3g"),
+    "peak memory, MB": ("peak_rss_mb", ".0f"),
+}
+"""Columns of cost: the key in ``results.json`` and the form of the number."""
 
 Published = Mapping[str, Sequence[float | None]]
 """Method to mIoU in per cent at 1 and 5 shots, None where not published."""
@@ -35,13 +43,17 @@ def markdown_page(results: Mapping[str, Any]) -> str:
 
 
 def _our_table(methods: Mapping[str, Mapping[str, Any]]) -> str:
-    head = ("method", "mIoU", "less vanilla", "Dice", "FB-IoU", "adapting, s", "a query, s")
+    head = ("method", "mIoU", "less vanilla", "Dice", "FB-IoU", *_COSTS)
     rows = []
     for name, row in methods.items():
         gain = row["difference_to_vanilla"]["miou"] if "difference_to_vanilla" in row else None
         scores = [_per_cent(row["miou"]), _per_cent(gain, "+"), _per_cent(row["dice"]), _per_cent(row["fb_iou"])]
-        rows.append((name, *scores, f"{row['cost']['adapt_seconds']:.3g}", f"{row['cost']['seconds_per_query']:.3g}"))
+        rows.append((name, *scores, *(_number(row["cost"].get(key), form) for key, form in _COSTS.values())))
     return _table(head, rows)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _per_class_table(methods: Mapping[str, Mapping[str, Any]]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from medtap.benchmarks.adapter_cost import run_adapter_cost
 from medtap.benchmarks.cost import run_cost
 from medtap.benchmarks.episodes import JOURNAL, run_episodes
 from medtap.benchmarks.source import run_source
@@ -15,7 +16,12 @@ from medtap.outputs import RunFolder, write_json
 from medtap.outputs.state import read_state
 from medtap.outputs.tables import plain
 
-KINDS: dict[str, Callable[..., dict[str, Any]]] = {"cost": run_cost, "source": run_source, "episodes": run_episodes}
+KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "cost": run_cost,
+    "adapter_cost": run_adapter_cost,
+    "source": run_source,
+    "episodes": run_episodes,
+}
 RESUMED = ("episodes",)
 """Kinds that keep a journal in the folder, so that a run of other methods goes on with it."""
 RESULTS = "results.json"

@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from medtap.benchmarks.bench import learn, mean_dice
 from medtap.benchmarks.journal import Entry
 from medtap.benchmarks.method import Learnt, Method
 from medtap.benchmarks.methods import Defaults, build_method
+from medtap.benchmarks.rates import Rates, best_rates, rate_methods
 from medtap.benchmarks.summary import summarise_methods
 from medtap.errors import OptionError
-from medtap.memory import keep_large_buffers, peak_memory_mb
+from medtap.memory import keep_large_buffers
 from medtap.metrics import score_case
 from medtap.networks.zoo import load_network
 from medtap.options import fill
@@ -44,6 +46,7 @@ class SourceOptions:
         families: of tasks that episodes are drawn from in turn.
         data: folder of photographs, of which only those held out from pretraining are used; empty where no family
             needs them.
+        rates: adapters and the learning rates that each is tried with, beside ``methods``.
     """
 
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class SourceOptions:
     episodes: int = 40
     families: Sequence[str] = ("generated",)
     data: str = ""
+    rates: Rates = field(default_factory=Rates)
 
     def __post_init__(self) -> None:
         if not self.methods:
@@ -65,7 +69,8 @@ def run_source(
 ) -> dict[str, Any]:
     """Run every method on the same episodes; ``methods`` by name, each with its scores and cost.
 
-    Scores are pooled by family, as those of a class, and averaged over families.
+    Scores are pooled by family, as those of a class, and averaged over families. ``best_rates`` names of each adapter
+    that several learning rates were asked of the one that gains most.
 
     Args:
         options: of `SourceOptions`.
@@ -77,17 +82,23 @@ def run_source(
         OptionError: an option is unknown, or there is no method.
     """
     keep_large_buffers()
-    source = fill(SourceOptions, {**options, "data": str(options.get("data", ""))}, config)
+    rates = fill(Rates, options.get("rates", {}), config)
+    source = fill(SourceOptions, {**options, "data": str(options.get("data", "")), "rates": rates}, config)
     defaults = Defaults(cache(load_network), source.network, source.size, seed, "cpu", config)
     episodes = list(draw_episodes(source, seed))
-    methods = {name: build_method(name, chosen, defaults) for name, chosen in source.methods.items()}
+    asked = {**source.methods, **rate_methods(source.rates)}
+    methods = {name: build_method(name, chosen, defaults) for name, chosen in asked.items()}
     entries = {name: run_method(name, method, episodes, source.shots, say) for name, method in methods.items()}
     digest = hashlib.sha256()
     for _, images, masks in episodes:
         digest.update(images.numpy().tobytes() + masks.numpy().tobytes())
     protocol = {"size": source.size, "shots": source.shots, "queries": source.queries, "episodes": len(episodes)}
     summary = summarise_methods(entries, seed)
-    return plain({"protocol": protocol, "episodes_sha256": digest.hexdigest(), "methods": summary}, DIGITS)
+    chosen = best_rates(summary, source.rates)
+    for method, rate in chosen.items():
+        say(f"best learning rate of {method}: {rate:g}")
+    results = {"protocol": protocol, "episodes_sha256": digest.hexdigest(), "methods": summary, "best_rates": chosen}
+    return plain(results, DIGITS)
 
 
 def draw_episodes(source: SourceOptions, seed: int) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -110,15 +121,13 @@ def run_method(
     """Learn from each episode's supports, segment its queries, and score them all; an entry an episode."""
     entries = []
     for number, (family, images, masks) in enumerate(episodes):
-        start = time.perf_counter()
-        learnt = method.learn(SupportSet.from_tensors(images[:shots], masks[:shots], (family,)))
-        learning = time.perf_counter() - start
+        learnt, cost = learn(method, SupportSet.from_tensors(images[:shots], masks[:shots], (family,)))
         queries = [
             run_query(learnt, image, mask, family, f"{number}-{index}")
             for index, (image, mask) in enumerate(zip(images[shots:], masks[shots:], strict=True))
         ]
-        entries.append({"adapt_seconds": learning, "peak_rss_mb": peak_memory_mb(), "queries": queries})
-    say(f"{name}: {len(entries)} episodes")
+        entries.append({**cost, "queries": queries})
+    say(f"{name}: {len(entries)} episodes{mean_dice(query for entry in entries for query in entry['queries'])}")
     return entries
 
 

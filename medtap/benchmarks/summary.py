@@ -50,12 +50,23 @@ def _case(kept: Mapping[str, Any]) -> CaseScores:
     return CaseScores(**{**kept, **tuples})
 
 
-def _cost(entries: Sequence[Entry]) -> dict[str, float]:
-    """Mean seconds of a support set and of a query; the most memory that the process had held by then."""
+def _cost(entries: Sequence[Entry]) -> dict[str, float | None]:
+    """Mean seconds of a support set and of a query; the most memory, in MB of 2^20 bytes, while it learnt.
+
+    With them how many numbers are trained and the bytes of their tensors; None where the method does not tell, as
+    journals of before this was asked do not.
+    """
     seconds = [query["seconds"] for entry in entries for query in entry["queries"]]
     return {
         "adapt_seconds": float(np.mean([entry["adapt_seconds"] for entry in entries])),
         "seconds_per_query": float(np.mean(seconds)),
         "support_draws": len(entries),
         "peak_rss_mb": max(entry["peak_rss_mb"] for entry in entries),
+        "parameters": _told("parameters", entries),
+        "saved_bytes": _told("saved_bytes", entries),
     }
+
+
+def _told(name: str, entries: Sequence[Entry]) -> int | None:
+    """The first value that entries tell: it is the same for every support set."""
+    return next((entry[name] for entry in entries if entry.get(name) is not None), None)

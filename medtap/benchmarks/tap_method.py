@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from medtap.adaptation import TapOptions, take_a_peek
+from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.benchmarks.method import Learnt
 from medtap.inference import PlaneInferer
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import weights_sha256
+from medtap.precision import has_bfloat16
 from medtap.support import SupportSet
 from medtap.workflows.clean import cleaning, plane_cleaning
 from medtap.workflows.predict import record_of
@@ -67,8 +69,8 @@ class TapMethod:
 
     def describe(self) -> dict[str, Any]:
         """What decides its results."""
-        adapter = {"method": self.adapter.name, **vars(self.adapter)}
-        told = {"adapter": adapter, "tap": vars(self.options), "inference": asdict(self.inference)}
+        adapter = {"method": self.adapter.name, **self.adapter.options()}
+        told = {"adapter": adapter, "tap": _described(self.options, self.device), "inference": asdict(self.inference)}
         network = {"network": self.network.name, "weights_sha256": weights_sha256(self.network)}
         return {**network, "size": self.size, "device": self.device, **told}
 
@@ -87,6 +89,21 @@ class TapMethod:
         def segment(images: Tensor) -> Tensor:
             return inferer(images.to(torch.device(self.device)), adapted).cpu()
 
+        return Learnt(segment, self._cleaning(adapted), *self._trained(adapted))
+
+    def _cleaning(self, adapted: AdaptedSegmenter) -> Sequence[Callable[[Tensor], Tensor]]:
         if self.inference.clean == "auto":
-            return Learnt(segment, plane_cleaning(record_of(adapted).shapes))
-        return Learnt(segment, cleaning(self.inference.clean, len(support.classes)))
+            return plane_cleaning(record_of(adapted).shapes)
+        return cleaning(self.inference.clean, len(adapted.classes))
+
+    def _trained(self, adapted: AdaptedSegmenter) -> tuple[int, int]:
+        """How many numbers were trained, and their bytes; of no passes, nothing was."""
+        values = adapted.adapter.values() if self.options.passes else ()
+        return sum(value.numel() for value in values), sum(value.nbytes for value in values)
+
+
+def _described(options: TapOptions, device: str) -> dict[str, Any]:
+    """The options, with the precision of the passes told only where it is not single, as the first journals had it."""
+    told = {name: value for name, value in vars(options).items() if name != "precision"}
+    low = options.precision == "bfloat16" or (options.precision == "auto" and has_bfloat16(device))
+    return told | {"precision": "bfloat16"} if low and options.passes else told

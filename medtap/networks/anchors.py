@@ -17,7 +17,7 @@ _LEAST_LENGTH = 1e-20  # squared; the gradient of a length ends here
 
 
 def masked_prototypes(features: Tensor, masks: Tensor) -> Tensor:
-    """Mean features outside and inside of soft masks.
+    """Mean features outside and inside of soft masks, in single precision: two that are near are told apart by more.
 
     Args:
         features: [...,C,h,w].
@@ -26,8 +26,9 @@ def masked_prototypes(features: Tensor, masks: Tensor) -> Tensor:
     Returns:
         [...,2,C], background first; 0 where a mask leaves no pixel.
     """
-    weights = torch.cat([1 - masks, masks], dim=-3)
-    sums = torch.einsum("...chw,...phw->...pc", features, weights)
+    weights = torch.cat([1 - masks, masks], dim=-3).float()
+    with torch.autocast(features.device.type, enabled=False):
+        sums = torch.einsum("...chw,...phw->...pc", features.float(), weights)
     return sums / (weights.sum((-2, -1)).unsqueeze(-1) + _EPS)
 
 

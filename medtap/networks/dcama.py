@@ -1,8 +1,8 @@
 """DCAMA (Shi et al., ECCV 2022): the support masks, aggregated by dense attention at every block of the encoder.
 
 The arithmetic is the published code's in evaluation, so that its checkpoints serve: positions are counted along the
-rows, every resize has aligned corners, and support tokens of all shots are concatenated. Its dropout (0.5) belongs to
-training the head, which is not done here.
+rows, every resize has aligned corners, and support tokens of all shots are concatenated. Its dropout (0.5) in training
+the head is left out, in `medtap pretrain` too.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ class SamSegmenter(FewShotSegmenter):
         build: what `build_sam` takes to build it again, for the card that `save_network` writes.
     """
 
+    looks_at_support = False
+
     def __init__(self, model: SamModel, classes: int = 0) -> None:
         super().__init__()
         if classes < 0:

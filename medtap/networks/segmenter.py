@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,9 @@ class FewShotSegmenter(nn.Module):
         size: side in pixels of the square images it works best on.
         targets: the layers that LoRA changes where it is not told which, see ``choose_targets``.
         rates: by adapter and layer of the encoder, what the learning rate is multiplied by, where that was learned.
+        build: what its builder took, where that was anything but its own choices.
+        looks_at_support: whether a support set decides what is segmented. A network that learns it by adaptation alone
+            remembers the same of every class.
     """
 
     encoder: nn.Module
@@ -41,6 +44,8 @@ class FewShotSegmenter(nn.Module):
     size: int = 256
     targets: str = "auto"
     rates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+    build: Mapping[str, Any] = MappingProxyType({})
+    looks_at_support: bool = True
 
     def encode(self, images: Tensor) -> Features:
         """Encode images [B,3,H,W] in [0,1] into feature maps, fine to coarse. Normalises inside."""

@@ -13,6 +13,8 @@ from medtap.errors import OptionError
 from medtap.pretraining.families import Family, draw_task, pick_family
 from medtap.pretraining.scenes import pick
 
+_RANK_STRIDE = 2**40  # between the seeds of processes, more than any seed and step come to
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -63,10 +65,23 @@ class TaskStream(Dataset[tuple[Tensor, Tensor]]):
         stages: one after the other.
         seed: of the whole run.
         families: what the stages' mixes name.
+        share: rank and number of the processes that draw the tasks of a step together; each draws T tasks of its own.
+
+    Raises:
+        OptionError: the tasks of a step cannot be shared out evenly.
     """
 
-    def __init__(self, stages: tuple[Stage, ...], seed: int, families: Mapping[str, Family]) -> None:
+    def __init__(
+        self,
+        stages: tuple[Stage, ...],
+        seed: int,
+        families: Mapping[str, Family],
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.stages, self.seed, self.families = stages, seed, families
+        self.rank, self.processes = share
+        for stage in stages:
+            _refuse_uneven(stage, self.processes)
 
     def __len__(self) -> int:
         return sum(stage.steps for stage in self.stages)
@@ -100,10 +115,23 @@ class TaskStream(Dataset[tuple[Tensor, Tensor]]):
         stage = self.stage(step)
         generator = Generator().manual_seed(self.seed * 1_000_003 + step)
         n = stage.images[pick(0, len(stage.images) - 1, generator)] if len(stage.images) > 1 else stage.images[0]
-        tasks = [self._task(stage, n, generator) for _ in range(stage.pictures // n)]
+        if self.rank > 0:
+            generator = Generator().manual_seed(generator.initial_seed() + self.rank * _RANK_STRIDE)
+        tasks = [self._task(stage, n, generator) for _ in range(stage.pictures // n // self.processes)]
         images, masks = (torch.stack(part) for part in zip(*tasks, strict=True))
         return images, masks
 
     def _task(self, stage: Stage, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
         name = pick_family(stage.mix, float(torch.rand(1, generator=generator)))
         return draw_task(self.families[name], n, stage.size, generator)
+
+
+def _refuse_uneven(stage: Stage, processes: int) -> None:
+    uneven = [n for n in stage.images if stage.pictures // n % processes]
+    if uneven:
+        raise OptionError(
+            f"a step's tasks cannot be shared out to {processes} processes",
+            expected=f"tasks in multiples of {processes}",
+            found=f"{stage.pictures // uneven[0]} of {uneven[0]} images",
+            remedy="change `pictures`, or start another number of processes",
+        )

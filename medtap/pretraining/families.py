@@ -10,6 +10,7 @@ from torch import Generator
 from medtap.errors import OptionError
 from medtap.options import refuse_unknown
 from medtap.pretraining.dermoscopy import dermoscopic_lesions
+from medtap.pretraining.folds import FoldEpisodes
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.pretraining.radiograph import chest_radiographs
 from medtap.pretraining.structures import small_objects, thin_structures
@@ -35,16 +36,20 @@ PHOTOGRAPHIC: dict[str, Callable[[NaturalEpisodes], Family]] = {
     "textured": lambda photographs: partial(textured_task, photographs),
 }
 
+FOLD = "fold"
+
 _LEAST_SHARE, _LARGEST_SHARE = 0.004, 0.95
 
 
-def build_families(names: set[str], photographs: NaturalEpisodes | None) -> dict[str, Family]:
+def build_families(
+    names: set[str], photographs: NaturalEpisodes | None, fold: FoldEpisodes | None = None
+) -> dict[str, Family]:
     """Families by name, those of photographs over the ones given.
 
     Raises:
         OptionError: a name is unknown, or needs photographs and there are none.
     """
-    refuse_unknown(names, [*SCENES, *PHOTOGRAPHIC])
+    refuse_unknown(names, [*SCENES, *PHOTOGRAPHIC, FOLD])
     lacking = sorted(names & PHOTOGRAPHIC.keys())
     if photographs is None and lacking:
         raise OptionError(
@@ -52,9 +57,17 @@ def build_families(names: set[str], photographs: NaturalEpisodes | None) -> dict
             expected="`natural.folder` in the recipe",
             remedy="name the folder, or leave these out of every `mix`",
         )
+    if fold is None and FOLD in names:
+        raise OptionError(
+            f"tasks of {FOLD} need a fold",
+            expected="`folds.folder` in the recipe",
+            remedy="name the folder, or leave them out of every `mix`",
+        )
     made: dict[str, Family] = {name: SCENES[name] for name in sorted(names & SCENES.keys())}
     if photographs is not None:
         made |= {name: PHOTOGRAPHIC[name](photographs) for name in lacking}
+    if fold is not None and FOLD in names:
+        made[FOLD] = fold.task
     return made
 
 

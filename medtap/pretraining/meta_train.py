@@ -17,13 +17,15 @@ from torch.utils.data import DataLoader, Subset
 
 from medtap.adapters import Lora
 from medtap.errors import AdaptationError
+from medtap.finetuning.processes import average_gradients, mean_of_all, own_device, place
 from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter
-from medtap.options import fill
+from medtap.options import fill, refuse_unknown_choice
 from medtap.pretraining.episodes import TaskStream
 from medtap.pretraining.losses import backward
 from medtap.pretraining.peek_training import PeekTraining
+from medtap.pretraining.trained_part import TRAINED, choose_trained
 from medtap.tap_options import TapOptions
 
 
@@ -43,6 +45,7 @@ class MetaTrainOptions:
         adapter: options of the LoRA that is adapted with in stages of ``passes``.
         tap: how it is adapted there, but for the passes.
         rates: learning rate of the layers' own rates there; 0 leaves them even.
+        train: ``all``, or ``head`` to leave the encoder as it is, in evaluation, as published heads are trained.
     """
 
     weight_decay: float = 0.05
@@ -56,16 +59,22 @@ class MetaTrainOptions:
     adapter: Mapping[str, Any] = field(default_factory=dict)
     tap: Mapping[str, Any] = field(default_factory=dict)
     rates: float = 0.02
+    train: str = "all"
+
+    def __post_init__(self) -> None:
+        refuse_unknown_choice(f"no part to train is called {self.train!r}", self.train, TRAINED)
 
 
 class MetaTrainer:
     """Trains a network on a stream of tasks, checkpointing so that a killed run goes on where it was.
 
+    Of several processes, each has a stream of its own share, all learn from the mean gradient, and the first writes.
+
     Args:
-        network: with random weights.
+        network: with the weights that training starts from, the same in every process.
         stream: the tasks.
         options: how to train.
-        folder: for ``checkpoint.pt`` and ``log.jsonl``.
+        folder: for ``checkpoint.pt`` and ``log.jsonl``; all processes see it.
 
     Attributes:
         step: steps taken.
@@ -73,8 +82,9 @@ class MetaTrainer:
     """
 
     def __init__(self, network: FewShotSegmenter, stream: TaskStream, options: MetaTrainOptions, folder: Path) -> None:
-        self.device = choose_device(options.device)
-        self.network, self.stream, self.options, self.folder = network.to(self.device).train(), stream, options, folder
+        self.device = own_device(choose_device(options.device))
+        self.network, self.stream, self.options, self.folder = network.to(self.device), stream, options, folder
+        self.trained, self._writes = choose_trained(self.network, options.train), place()[0] == 0
         self.peek = PeekTraining(
             self.network, fill(Lora, options.adapter), fill(TapOptions, options.tap), options.rates
         )
@@ -85,7 +95,7 @@ class MetaTrainer:
     def _begin_round(self) -> None:
         """A fresh optimizer, and a moving average that starts at the weights as they are."""
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.options.average))
-        self.optimizer = torch.optim.AdamW(_decayed(self.network, self.options.weight_decay))
+        self.optimizer = torch.optim.AdamW(_decayed(self.trained, self.options.weight_decay))
 
     def run(self, validate: Callable[[FewShotSegmenter], dict[str, float]]) -> FewShotSegmenter:
         """Train to the end of the stream and give the averaged network.
@@ -104,8 +114,9 @@ class MetaTrainer:
             if self.step % self.options.checkpoint_every == 0 or self.step == len(self.stream):
                 seconds = time.perf_counter() - start
                 self.seconds += seconds
-                self._log(sum(losses) / len(losses), seconds / len(losses), validate(self._averaged()))
-                self._save()
+                if self._writes:
+                    self._log(sum(losses) / len(losses), seconds / len(losses), validate(self._averaged()))
+                    self._save()
                 losses, start = [], time.perf_counter()
         return self._averaged()
 
@@ -129,9 +140,11 @@ class MetaTrainer:
                 loss = self.peek.backward(images, masks, stage.passes, generator)
             else:
                 loss = backward(self.network, images, masks, generator)
+        loss = mean_of_all(loss, self.device)
         if not math.isfinite(loss):
             raise AdaptationError(f"the loss of step {self.step} is not a number", remedy="lower the learning rate")
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
+        average_gradients(self.trained)
+        nn.utils.clip_grad_norm_(self.trained, self.options.clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
@@ -173,7 +186,8 @@ class MetaTrainer:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.peek.load_state_dict(state["peek"])
-        self._forget_unsaved()
+        if self._writes:
+            self._forget_unsaved()
 
     def _forget_unsaved(self) -> None:
         """Drop log entries of steps that were logged but not saved: they are taken again."""
@@ -190,8 +204,8 @@ def schedule(step: int, steps: int, warmup: int = 100) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def _decayed(trained: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
     """Parameter groups: matrices and kernels decay, biases, norms and temperatures do not."""
-    kernels = [parameter for parameter in network.parameters() if parameter.squeeze().ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.squeeze().ndim <= 1]
+    kernels = [parameter for parameter in trained if parameter.squeeze().ndim > 1]
+    others = [parameter for parameter in trained if parameter.squeeze().ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -17,8 +17,9 @@ from torch import Generator, Tensor, nn
 
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.chance import seeded
+from medtap.finetuning.processes import average_gradients
 from medtap.frozen import frozen_parts_kept
-from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
+from medtap.networks.segmenter import FewShotSegmenter, resize_logits, unfold_shots
 from medtap.passes import SupportTraining
 from medtap.pretraining.losses import mask_loss
 from medtap.tap_options import TapOptions
@@ -43,7 +44,8 @@ class PeekTraining:
         attached = adapter.attach(network.encoder)
         self.layers = list(attached.layers())
         attached.detach()
-        self.logarithms = nn.Parameter(torch.zeros(len(self.layers)))
+        device = next(network.parameters()).device
+        self.logarithms = nn.Parameter(torch.zeros(len(self.layers), device=device))
         self.optimizer = torch.optim.Adam([self.logarithms], learning_rate)
         self.learned = False
 
@@ -55,6 +57,7 @@ class PeekTraining:
         """Add the gradients of tasks [T,n,3,S,S] with masks [T,n,S,S] to the network; the mean loss after adapting."""
         self.optimizer.zero_grad()
         losses = [self._task(*task, passes, generator, 1 / len(images)) for task in zip(images, masks, strict=True)]
+        average_gradients([self.logarithms])
         self.optimizer.step()
         with torch.no_grad():
             self.logarithms.clamp_(-_RANGE, _RANGE)
@@ -86,6 +89,7 @@ class PeekTraining:
 
     def _adapted(self, images: Tensor, masks: Tensor, options: TapOptions) -> AttachedAdapter:
         """The adapter after its passes, the network's own weights ready to be trained again."""
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         with seeded(options.seed, images.device):
             attached = self.adapter.attach(self.network.encoder)
             self.network.requires_grad_(False)
@@ -93,7 +97,8 @@ class PeekTraining:
                 parameter.requires_grad_(True)
             with frozen_parts_kept(self.network.encoder):
                 SupportTraining(self.network, attached, 1, options, self.rates()).run(images, masks.long())
-        self.network.requires_grad_(True)
+        for parameter in (*trained, *attached.parameters()):
+            parameter.requires_grad_(True)
         for parameter in attached.parameters():
             parameter.grad = None
         return attached
@@ -105,14 +110,15 @@ class PeekTraining:
         queries = tuple(level[shots:] for level in features)
         memory = self.network.remember(support, masks[None, :shots])
         each = tuple(kept.expand(len(queries[0]), *kept.shape[1:]) for kept in memory)
-        return mask_loss(self.network.recall(queries, each).float(), masks[shots:])
+        logits = resize_logits(self.network.recall(queries, each).float(), masks.shape[-2:])
+        return mask_loss(logits, masks[shots:])
 
     def _add_rate_gradients(self, attached: AttachedAdapter, seed: int) -> None:
         """A rate's gradient: the loss's along the way that its layer's parameters have come since the start."""
         layers = list(attached.layers().values())
         ends = [[value.detach().clone() for value in layer] for layer in layers]
         attached.reset(Generator().manual_seed(seed))
-        slopes = torch.tensor([_slope(*layer) for layer in zip(ends, layers, strict=True)])
+        slopes = self.logarithms.new_tensor([_slope(*layer) for layer in zip(ends, layers, strict=True)])
         self.logarithms.grad = slopes if self.logarithms.grad is None else self.logarithms.grad + slopes
 
 

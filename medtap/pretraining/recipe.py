@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,20 @@ import torch
 
 from medtap._version import __version__
 from medtap.errors import OptionError
+from medtap.finetuning.processes import join_processes, place
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import build_network, save_network
 from medtap.options import fill, read_config
 from medtap.pretraining.episodes import Stage, TaskStream
-from medtap.pretraining.families import PHOTOGRAPHIC, build_families
+from medtap.pretraining.families import FOLD, PHOTOGRAPHIC, build_families
+from medtap.pretraining.folds import FoldEpisodes, FoldOptions, read_fold
 from medtap.pretraining.losses import episode_iou
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
 from medtap.pretraining.natural import NaturalEpisodes
+from medtap.pretraining.start import start_from
 
 _VALIDATION_SEED = 987_654
+_VALIDATION_PICTURES = 6  # a task
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Recipe:
         natural: photographs to draw tasks from, where a stage's mix has families of photographs.
         training: how to train.
         seed: of everything.
-        validation: batches of generated tasks, and as many of natural ones, that validate a checkpoint.
+        validation: batches of each family of the last stage's mix that validate a checkpoint.
+        folds: Pascal or COCO to draw tasks from, where a stage's mix has ``fold``.
+        weights: a folder whose weights the training starts from, see `start_from`; random ones when empty.
     """
 
     network: str
@@ -58,6 +64,8 @@ class Recipe:
     training: MetaTrainOptions = field(default_factory=MetaTrainOptions)
     seed: int = 0
     validation: int = 6
+    folds: FoldOptions = field(default_factory=FoldOptions)
+    weights: str = ""
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -76,6 +84,7 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
         raise OptionError(f"the recipe lacks {', '.join(sorted(missing))}", file=path)
     values["stages"] = tuple(fill(Stage, stage, path) for stage in values["stages"])
     values["natural"] = fill(NaturalOptions, values.get("natural", {}), path)
+    values["folds"] = fill(FoldOptions, values.get("folds", {}), path)
     values["training"] = fill(MetaTrainOptions, {"seed": values.get("seed", 0), **values.get("training", {})}, path)
     return fill(Recipe, values, path)
 
@@ -83,28 +92,49 @@ def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
 def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     """Meta-train a network; called again on the same folder, go on from the last checkpoint.
 
+    Under ``torchrun`` each process trains on its share of every step's tasks, and the first one writes.
+
     Args:
         recipe: what to train, on what, how.
-        folder: for the checkpoint, the log, the weights and the card.
+        folder: for the checkpoint, the log, the weights and the card; of several machines, one that all see.
         config: the recipe's file name, for the card.
 
     Returns:
         The folder, which ``load_network`` reads.
+
+    Raises:
+        MedtapError: an option, the photographs or the weights to start from are refused, or the loss is not a number.
     """
+    join_processes()
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    network = build_network(recipe.network)
-    train, held_out = _natural(recipe.natural)
+    network = _starting_network(recipe)
+    (train, held_out), (fold, held_out_fold) = _natural(recipe.natural), _fold(recipe.folds)
     names = {name for stage in recipe.stages for name in stage.mix}
-    stream = TaskStream(recipe.stages, recipe.seed, build_families(names, train))
+    stream = TaskStream(recipe.stages, recipe.seed, build_families(names, train, fold), place())
     trainer = MetaTrainer(network, stream, recipe.training, folder)
     provenance = _provenance(recipe, config)
-    validation = _validation_streams(recipe, held_out)
+    validation = _validation_streams(recipe, held_out, held_out_fold)
     average = trainer.run(lambda model: _scores(model, validation))
     average.name = recipe.network
-    scores = _scores(average, validation)
-    save_network(average, folder, {**provenance, "seconds": round(trainer.seconds), **scores})
+    if place()[0] == 0:
+        scores = _scores(average, validation)
+        save_network(average, folder, {**provenance, "seconds": round(trainer.seconds), **scores})
     return folder
+
+
+def _starting_network(recipe: Recipe) -> FewShotSegmenter:
+    """The network with the weights that training starts from.
+
+    Raises:
+        OptionError: the network looks at no support image, so that episodes teach it nothing.
+    """
+    torch.manual_seed(recipe.seed)
+    network = build_network(recipe.network)
+    if not network.looks_at_support:
+        raise OptionError(f"{recipe.network!r} looks at no support image", expected="a network that learns by episodes")
+    if recipe.weights:
+        start_from(network, recipe.weights)
+    return network
 
 
 def _natural(options: NaturalOptions) -> tuple[NaturalEpisodes | None, NaturalEpisodes | None]:
@@ -115,17 +145,25 @@ def _natural(options: NaturalOptions) -> tuple[NaturalEpisodes | None, NaturalEp
     return train, NaturalEpisodes.read(folder, options.side, every, held_out=True) if every else None
 
 
-def _validation_streams(recipe: Recipe, held_out: NaturalEpisodes | None) -> dict[str, TaskStream]:
+def _fold(options: FoldOptions) -> tuple[FoldEpisodes | None, FoldEpisodes | None]:
+    return read_fold(options) if options.folder else (None, None)
+
+
+def _validation_streams(
+    recipe: Recipe, held_out: NaturalEpisodes | None, fold: FoldEpisodes | None
+) -> dict[str, TaskStream]:
     """A stream of each family in the last stage's mix, at its size; photographs are the held-out ones."""
     last = recipe.stages[-1]
+    lacking = set() if held_out is not None and held_out.members else set(PHOTOGRAPHIC)
+    lacking |= set() if fold is not None and fold.shown(_VALIDATION_PICTURES) else {FOLD}
     return {
         f"{name}_iou": TaskStream(
-            (Stage(recipe.validation, last.size, pictures=6, mix={name: 1.0}),),
+            (Stage(recipe.validation, last.size, pictures=_VALIDATION_PICTURES, mix={name: 1.0}),),
             _VALIDATION_SEED,
-            build_families({name}, held_out),
+            build_families({name}, held_out, fold),
         )
         for name in last.mix
-        if name not in PHOTOGRAPHIC or (held_out is not None and held_out.members)
+        if name not in lacking
     }
 
 
@@ -141,6 +179,8 @@ def _provenance(recipe: Recipe, config: str) -> dict[str, object]:
         "seed": recipe.seed,
         "steps": sum(stage.steps for stage in recipe.stages),
         "torch": torch.__version__,
+        **({"weights": recipe.weights} if recipe.weights else {}),
+        **({"folds": asdict(recipe.folds)} if recipe.folds.folder else {}),
     }
 
 

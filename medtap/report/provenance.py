@@ -16,7 +16,7 @@ _HASH_SHOWN = 16
 
 
 def rerun(command: str, options: Mapping[str, Any], record: AdaptationRecord, adapted: Mapping[str, Any]) -> Rerun:
-    """How to do a run again.
+    """How to do a run again. How a fine-tuned adapter was made is told by its options alone.
 
     Args:
         command: ``predict`` or ``evaluate``.
@@ -24,9 +24,9 @@ def rerun(command: str, options: Mapping[str, Any], record: AdaptationRecord, ad
         record: of the adapter.
         adapted: what ``run.json`` beside the adapter says of its options; empty where there is none.
     """
+    made = (adapt_command(record, adapted, str(options["adapter"])),) if _was_peeked(record) else ()
     again = command_line(command, {**options, "out": _UNKNOWN})
-    commands = (adapt_command(record, adapted, str(options["adapter"])), again)
-    return Rerun(commands, _facts(record), _support(record))
+    return Rerun((*made, again), _facts(record), _support(record))
 
 
 def command_line(command: str, options: Mapping[str, Any]) -> str:
@@ -39,7 +39,7 @@ def command_line(command: str, options: Mapping[str, Any]) -> str:
 
 
 def adapt_command(record: AdaptationRecord, adapted: Mapping[str, Any], out: str) -> str:
-    """The command that makes the adapter again; folders that nobody noted are called FOLDER.
+    """The command that makes the adapter again, of one that `medtap adapt` made; unknown folders are called FOLDER.
 
     Args:
         record: of the adapter.
@@ -57,6 +57,11 @@ def adapt_command(record: AdaptationRecord, adapted: Mapping[str, Any], out: str
     options |= {"classes": ",".join(classes) if classes else None, "support_images": inputs[0]}
     options |= {"support_masks": inputs[1] if len(inputs) > 1 else None, "out": out}
     return command_line("adapt", options)
+
+
+def _was_peeked(record: AdaptationRecord) -> bool:
+    """Whether `medtap adapt` made the adapter: fine-tuning counts epochs, not passes, and has no command."""
+    return "passes" in record.tap
 
 
 def _facts(record: AdaptationRecord) -> tuple[tuple[str, str], ...]:

@@ -74,7 +74,7 @@ def adapt(
     """
     adapter, options, on = adapter or Lora(), options or TapOptions(), choose_device(device)
     base = load_network(network)
-    request = {"adapter": [adapter.name, vars(adapter)], "tap": vars(options), "shots": shots, "support": support}
+    request = {"adapter": [adapter.name, adapter.options()], "tap": vars(options), "shots": shots, "support": support}
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]
     request |= {"base_sha256": weights_sha256(base), "inputs": inputs, "size": size}
     side = input_size(size, base.size)

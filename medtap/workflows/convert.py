@@ -39,6 +39,7 @@ def convert(
     converted = load_checkpoint(network, backbone, path)
     source = {"file": path.name, "sha256": _sha256(path)}
     card = {"backbone": backbone, "origin": asdict(origin_of(BUILDERS[converted.name])), "checkpoint": source}
+    card |= {"build": dict(converted.build)} if converted.build else {}
     request = {"network": converted.name, **source}
     with RunFolder(out, inputs=[path], options=request, overwrite=overwrite) as run:
         for name in (WEIGHTS_FILE, CARD_FILE):

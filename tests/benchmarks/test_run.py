@@ -9,16 +9,24 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
+from medtap.adapters import ADAPTERS
 from medtap.benchmarks import cost, run_benchmark, source
+from medtap.benchmarks.adapter_cost import AdapterCostOptions
 from medtap.benchmarks.episode_options import EpisodeOptions
 from medtap.benchmarks.methods import Defaults, build_method
+from medtap.benchmarks.rates import Rates, rate_methods
 from medtap.benchmarks.run import KINDS
 from medtap.errors import OptionError, OutputError
 from medtap.options import fill
 from tests.tiny import tiny_network
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "benchmark").glob("*.yaml"))
-OPTIONS = {"cost": cost.CostOptions, "source": source.SourceOptions, "episodes": EpisodeOptions}
+OPTIONS = {
+    "cost": cost.CostOptions,
+    "adapter_cost": AdapterCostOptions,
+    "source": source.SourceOptions,
+    "episodes": EpisodeOptions,
+}
 
 
 def _write(path, text):
@@ -44,8 +52,17 @@ def test_shipped_configurations_hold_known_options(path):
     assert kind in KINDS
     options = fill(OPTIONS[kind], values)
     defaults = Defaults(lambda _: tiny_network(), "tiny", None, 0, "cpu", path)
-    for name, method in getattr(options, "methods", {}).items():
+    tried = rate_methods(fill(Rates, values.get("rates", {})))
+    for name, method in {**getattr(options, "methods", {}), **tried}.items():
         assert build_method(name, method, defaults).describe()
+
+
+@pytest.mark.parametrize("name", ["adapters", "adapters_at_equal_cost", "adapter_cost", "adapter_rates"])
+def test_every_adapter_is_compared(name):
+    (path,) = (path for path in CONFIGS if path.stem == name)
+    values = ConfigParser.load_config_file(path)
+    asked = {name: method.get("method", "lora") for name, method in values["methods"].items() if name != "vanilla"}
+    assert {*asked.values(), *values.get("rates", {}).get("grid", {})} == ADAPTERS.keys()
 
 
 def test_every_kind_has_options_checked_here():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -141,12 +142,35 @@ def test_the_meta_learner_has_the_published_size() -> None:
     assert network.size == 473
 
 
+@pytest.mark.parametrize(("name", "build"), [("bam", {"shots": 5}), ("bam-ensemble", {"base_classes": 60, "shots": 5})])
+def test_a_checkpoint_tells_how_its_network_is_built(
+    name: str, build: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        BUILDERS,
+        f"{name}-resnet50",
+        lambda base_classes=0, shots=1: BamSegmenter(tiny_encoder(), WIDTH, base_classes, shots),
+    )
+    weights, path = (
+        random_weights(dict(dilated_shapes()) | dict(bam_shapes(classes=60, shots=5))),
+        tmp_path / "best.pth",
+    )
+    torch.save({"state_dict": weights}, path)
+    convert(name, "resnet50", path, tmp_path / name)
+    network, given = load_network(tmp_path / name), episode(5)
+    assert json.loads((tmp_path / name / "network.json").read_text())["build"] == build
+    torch.testing.assert_close(network(*given), bam(weights, build.get("base_classes", 0), 5)(*given))
+
+
 @pytest.mark.parametrize(("name", "base_classes"), [("bam", 0), ("bam-ensemble", 15)])
 def test_official_checkpoints_are_converted(
     name: str, base_classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = lambda: tiny(lambda: BamSegmenter(tiny_encoder(), WIDTH, base_classes))  # noqa: E731
-    monkeypatch.setitem(BUILDERS, f"{name}-resnet50", build)
+    monkeypatch.setitem(
+        BUILDERS,
+        f"{name}-resnet50",
+        lambda base_classes=base_classes: BamSegmenter(tiny_encoder(), WIDTH, base_classes),
+    )
     weights, path = official_bam(), tmp_path / "train_epoch_1.pth"
     torch.save({"epoch": 1, "state_dict": {f"module.{key}": value for key, value in weights.items()}}, path)
     convert(name, "resnet50", path, tmp_path / name)

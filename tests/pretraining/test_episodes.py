@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
+from medtap.errors import OptionError
 from medtap.pretraining.episodes import Round, Stage, TaskStream
 from medtap.pretraining.families import SCENES, build_families
 from medtap.pretraining.natural import NaturalEpisodes
@@ -59,6 +60,22 @@ def test_pictures_of_a_step_are_shared_out_to_tasks() -> None:
     stream = TaskStream((Stage(12, 32, pictures=12, images=[2, 4, 6]),), 0, SCENES)
     shapes = {tuple(stream[step][0].shape[:2]) for step in range(12)}
     assert shapes == {(6, 2), (3, 4), (2, 6)}
+
+
+def test_processes_share_a_step_s_tasks_out() -> None:
+    whole = TaskStream(STAGES, 0, SCENES)
+    shares = [TaskStream((Stage(2, 32, pictures=12, images=[2, 3]),), 0, SCENES, (rank, 2)) for rank in range(2)]
+    for step in range(2):
+        first, second = (share[step][0] for share in shares)
+        assert first.shape == second.shape
+        assert first.shape[0] * first.shape[1] == 6
+        assert not any(torch.equal(one, other) for one in first for other in second)
+    assert torch.equal(TaskStream(STAGES[:1], 0, SCENES, (0, 3))[0][0], whole[0][0][:1])
+
+
+def test_tasks_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"to 2 processes; expected tasks in multiples of 2; found 3 of 4 images"):
+        TaskStream(STAGES[:1], 0, SCENES, (1, 2))
 
 
 def test_rounds_begin_where_a_stage_restarts() -> None:

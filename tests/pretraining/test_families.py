@@ -56,3 +56,5 @@ def test_unknown_and_impossible_families_are_refused() -> None:
         build_families({"genrated"}, None)
     with pytest.raises(OptionError, match="tasks of natural need photographs"):
         build_families({"natural", "generated"}, None)
+    with pytest.raises(OptionError, match=r"tasks of fold need a fold; expected `folds\.folder`"):
+        build_families({"fold"}, None)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from medtap.errors import OptionError
-from medtap.networks import BUILDERS, FewShotSegmenter, load_network
-from medtap.pretraining.episodes import Stage
+from medtap.networks import BUILDERS, FewShotSegmenter, build_network, load_network, save_network
+from medtap.pretraining.episodes import Stage, TaskStream
+from medtap.pretraining.families import FOLD, PHOTOGRAPHIC, SCENES
+from medtap.pretraining.folds import FoldOptions
 from medtap.pretraining.meta_train import MetaTrainOptions
 from medtap.pretraining.recipe import NaturalOptions, Recipe, pretrain, read_recipe
+from tests.networks.tiny_sam import tiny_sam
+from tests.pretraining.folds.tiny_folds import write_coco, write_pascal
 from tests.pretraining.test_natural import write
 from tests.tiny import tiny_network
 
@@ -48,6 +53,21 @@ def test_every_shipped_recipe_is_read() -> None:
         recipe = read_recipe(path)
         assert recipe.network in BUILDERS
         assert sum(stage.steps for stage in recipe.stages) > 0
+        named = {name for stage in recipe.stages for name in stage.mix}
+        assert named <= {*SCENES, *PHOTOGRAPHIC, FOLD}
+        assert bool(recipe.folds.folder) == (FOLD in named)
+
+
+def test_every_shipped_recipe_of_a_fold_builds_its_network_and_shares_its_tasks_out() -> None:
+    recipes = [read_recipe(path) for path in (ROOT / "configs" / "pretrain").glob("*.yaml")]
+    folds = [recipe for recipe in recipes if recipe.folds.folder]
+    assert {recipe.folds.layout for recipe in folds} == {"pascal", "coco"}
+    for recipe in folds:
+        with torch.device("meta"):
+            network = build_network(recipe.network)
+        assert recipe.training.train == "head"
+        assert recipe.stages[-1].size == network.size
+        assert len(TaskStream(recipe.stages, 0, {}, (3, 4))) == sum(stage.steps for stage in recipe.stages)
 
 
 def test_what_is_read(tmp_path: Path) -> None:
@@ -73,6 +93,9 @@ def test_overrides_replace_the_file_s_keys(tmp_path: Path) -> None:
         ("{network: tiny, stages: [{steps: 1}]}", "missing option 'size'"),
         ("{network: tiny, stages: [], training: {lr: 1}}", "unknown option 'lr'"),
         ("{network: tiny, stages: [], natural: {sid: 1}}", r"did you mean 'side'\?"),
+        ("{network: tiny, stages: [], folds: {fodl: 1}}", r"did you mean 'fold'\?"),
+        ("{network: tiny, stages: [], folds: {layout: voc}}", r"a layout of pascal or coco, not 'voc'"),
+        ("{network: tiny, stages: [], training: {train: encoder}}", "no part to train is called 'encoder'"),
         ("{network: tiny, stages: [{steps: 1, size: 32, images: [1]}]}", "a stage that no task fits into"),
     ],
 )
@@ -116,3 +139,33 @@ def test_photographs_are_mixed_in_and_validated_on(tmp_path: Path) -> None:
     recipe = Recipe("tiny", stages, natural, RECIPE.training, validation=1)
     card = json.loads((pretrain(recipe, tmp_path / "run", "tiny.yaml") / "network.json").read_text())
     assert 0 <= card["natural_iou"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("layout", "write", "label"), [("pascal", write_pascal, 6), ("coco", write_coco, 2)], ids=["pascal", "coco"]
+)
+def test_a_head_is_trained_on_a_fold(tmp_path: Path, layout: str, write: Callable[..., Path], label: int) -> None:
+    data, start = write(tmp_path / "data", [label] * 12 + [1] * 4), tmp_path / "start"
+    given = tiny_network(seed=3)
+    given.name = "tiny"
+    save_network(given, start, {}, torch.float32)
+    folds = FoldOptions(str(data), layout, 0, least_pixels=20, hold_out_every=2, mirrored=True)
+    training = MetaTrainOptions(checkpoint_every=2, workers=0, train="head")
+    stages = (Stage(2, 32, pictures=4, images=[2], mix={"fold": 1.0}),)
+    recipe = Recipe("tiny", stages, training=training, validation=1, folds=folds, weights=str(start))
+    folder = pretrain(recipe, tmp_path / "run", "tiny.yaml")
+    card = json.loads((folder / "network.json").read_text())
+    assert 0 <= card["fold_iou"] <= 1
+    assert card["weights"] == str(start)
+    assert (card["folds"]["layout"], card["folds"]["fold"]) == (layout, 0)
+    assert not (folder / "network.json").read_text().count("generated_iou")
+    trained, before = load_network(folder).state_dict(), given.half().float().state_dict()
+    changed = {name for name, value in trained.items() if not torch.equal(value, before[name])}
+    assert changed
+    assert not any(name.startswith("encoder.") for name in changed)
+
+
+def test_networks_that_look_at_no_support_image_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILDERS, "sam", tiny_sam)
+    with pytest.raises(OptionError, match="'sam' looks at no support image"):
+        pretrain(Recipe("sam", RECIPE.stages), tmp_path, "sam.yaml")

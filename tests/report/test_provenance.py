@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import pytest
 
 from medtap.adaptation import TapOptions
 from medtap.adapters import Lora
+from medtap.finetuning import FinetuneOptions
 from medtap.record import AdaptationRecord
 from medtap.report.provenance import adapt_command, command_line, rerun
 from tests.tiny import support_set, tiny_network
@@ -40,6 +41,13 @@ def test_adapt_command_has_what_was_asked_for(record):
 
 def test_adapt_command_of_an_adapter_without_a_run(record):
     assert "--classes class-1,class-2 --support-images FOLDER" in adapt_command(record, {}, "a")
+
+
+def test_a_fine_tuned_adapter_is_not_told_to_be_adapted(record):
+    tuned = replace(record, tap=asdict(FinetuneOptions(seed=3)) | {"best_epoch": 2})
+    made = rerun("predict", {"adapter": "a", "images": "in"}, tuned, {})
+    assert made.commands == ("medtap predict --adapter a --images in --out FOLDER",)
+    assert "epochs 20" in dict(made.facts)["adaptation options"]
 
 
 def test_a_csv_has_no_masks(record):

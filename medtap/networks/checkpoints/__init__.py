@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
-from medtap.networks.checkpoints.bam import BAM, BAM_ENSEMBLE
+from medtap.networks.checkpoints.bam import BAM, BAM_ENSEMBLE, bam_build, bam_ensemble_build
 from medtap.networks.checkpoints.dcama import DCAMA
 from medtap.networks.checkpoints.dmtnet import DMTNET
 from medtap.networks.checkpoints.hsnet import HSNET
@@ -31,6 +31,12 @@ LAYOUTS: dict[str, Mapping[str, Rules]] = {
     "ssp": SSP,
 }
 """Rules by network and backbone; the zoo calls the network ``NETWORK-BACKBONE``."""
+
+BUILDS: dict[str, Callable[[Mapping[str, Tensor]], dict[str, int]]] = {
+    "bam": bam_build,
+    "bam-ensemble": bam_ensemble_build,
+}
+"""By network, what its builder takes for a checkpoint, where there is anything to choose."""
 
 __all__ = ["LAYOUTS", "layout_of", "load_checkpoint", "read_checkpoint"]
 
@@ -66,7 +72,9 @@ def load_checkpoint(network: str, backbone: str, path: Path) -> FewShotSegmenter
     """
     rules = layout_of(network, backbone)
     official = read_checkpoint(path)
-    built = build_network(f"{network}-{backbone}")
+    build = BUILDS[network](official) if network in BUILDS else {}
+    built = build_network(f"{network}-{backbone}", build)
+    built.build = build
     ours = translate(official, rules)
     wrong = _misfits(official, ours, built, rules)
     if wrong:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from medtap.networks.checkpoints.dilated_resnet import DILATED_RESNET
 from medtap.networks.checkpoints.layout import Rule, Rules, under
 from medtap.networks.checkpoints.pfenet import GUIDANCE, classifier_rules
@@ -31,3 +35,15 @@ BAM_ENSEMBLE: dict[str, Rules] = {"resnet50": [*_META, *under("", "ensemble.", _
 
 BAM: dict[str, Rules] = {"resnet50": [*_META, *((pattern, ()) for pattern, _ in _ENSEMBLE)]}
 """By backbone: the meta learner alone, the base learner left out."""
+
+
+def bam_build(official: Mapping[str, Tensor]) -> dict[str, int]:
+    """What the meta learner's builder takes: the shots that weights were learnt for, where they were."""
+    learnt = official.get("kshot_rw.0.weight")
+    return {} if learnt is None else {"shots": learnt.shape[1]}
+
+
+def bam_ensemble_build(official: Mapping[str, Tensor]) -> dict[str, int]:
+    """What the ensemble's builder takes: the base learner's classes without the background, and the shots."""
+    scores = official.get("learner_base.1.4.bias")
+    return bam_build(official) | ({} if scores is None else {"base_classes": len(scores) - 1})

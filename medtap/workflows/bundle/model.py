@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from medtap.adaptation import TapOptions, take_a_peek
-from medtap.adapted import AdaptedSegmenter
+from medtap.adapted import AdaptedSegmenter, attach_recorded
 from medtap.adapters import Adapter
 from medtap.errors import OptionError, WeightsError
 from medtap.inference import input_size
@@ -51,7 +51,7 @@ class Adaptation:
         return {
             "base_sha256": weights_sha256(self.network),
             "support_sha256": self.support.sha256,
-            "adapter": [self.adapter.name, vars(self.adapter)],
+            "adapter": [self.adapter.name, self.adapter.options()],
             "tap": vars(self.options),
         }
 
@@ -73,6 +73,7 @@ class Adaptation:
         """Adapt, write the adapter below the run's folder and load the outcome into a network."""
         adapted = self.adapt(device)
         write_adaptation(run, adapted, self.support, ADAPTER)
+        network_def.network = adapted.network  # with the adapter in it, where it is none that can be merged
         network_def.load_state_dict(adapted.state_dict())
         network_def.classes, network_def.record = adapted.classes, AdaptationRecord.read(run.path / ADAPTER)
 
@@ -123,8 +124,14 @@ class ShippedModel:
         return AdaptationRecord.read(self.file.parent).shapes
 
     def fill(self, network_def: AdaptedSegmenter, run: RunFolder, device: torch.device) -> None:  # noqa: ARG002
-        """Tell the network what is known of the model; the weights are the CheckpointLoader's to load."""
-        network_def.record = AdaptationRecord.read(self.file.parent)
+        """Tell the network what is known of the model, and give it the modules of its adapter.
+
+        The weights are the CheckpointLoader's to load.
+        """
+        record = AdaptationRecord.read(self.file.parent)
+        if network_def.record != record:
+            attach_recorded(record, network_def.network).merge()
+        network_def.record = record
 
     def adapter_below(self, out: Path) -> Path:  # noqa: ARG002
         """A placeholder: of the model alone there is no adapter that ``medtap predict`` could load."""

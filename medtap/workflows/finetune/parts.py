@@ -187,7 +187,7 @@ class FinetuneParts:
         inputs = [folder for folder in (self.images, self.masks) if folder is not None]
         told: dict[str, Any] = {
             "base_sha256": weights_sha256(self.base),
-            "adapter": [self.adapter.name, _plain(self.adapter)],
+            "adapter": [self.adapter.name, self.adapter.options()],
         }
         told |= {"options": asdict(self.options), "inputs": inputs, "classes": self.support.classes, "size": self.size}
         told |= {"support_sha256": self.support.sha256, "processes": place()[1], "layout": self.layout}
@@ -200,7 +200,7 @@ class FinetuneParts:
             network=self.base.source or self.base.name,
             base_sha256=weights_sha256(self.base),
             method=self.adapter.name,
-            adapter=_plain(self.adapter),
+            adapter=self.adapter.options(),
             tap=asdict(self.options),
             classes=self.support.classes,
             shots=self.support.shots,
@@ -218,7 +218,3 @@ def with_head(adapter: Adapter) -> Adapter:
     """An adapter and the head of its network as one; of adapters that train the head already, themselves."""
     reaches_head = type(adapter).part is not Adapter.part
     return adapter if reaches_head else Joined((adapter, DecoderTuning()))
-
-
-def _plain(adapter: Adapter) -> dict[str, Any]:
-    return asdict(adapter)  # type: ignore[call-overload]

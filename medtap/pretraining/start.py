@@ -1,0 +1,74 @@
+"""The weights that meta-training starts from: a network's own, another's encoder, or a backbone of ImageNet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from medtap.errors import WeightsError
+from medtap.networks.segmenter import FewShotSegmenter
+from medtap.networks.zoo import CARD_FILE, load_network
+
+
+def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
+    """Give a network the weights of a folder.
+
+    Args:
+        network: is changed.
+        folder: of a network, as ``medtap convert`` and ``medtap pretrain`` write it: all weights of a network of the
+            same name, the encoder's of another; or of transformers, as on the hub, with ``config.json`` and
+            ``model.safetensors``: the backbone's.
+
+    Raises:
+        WeightsError: the weights are missing or damaged, or do not fit.
+    """
+    folder = Path(folder)
+    if not (folder / CARD_FILE).is_file():
+        backbone = _backbone(network, folder)
+        _take(backbone, _pretrained(backbone, folder), folder)
+        return
+    given = load_network(folder)
+    if given.name == network.name:
+        _take(network, given.state_dict(), folder)
+    else:
+        _take(network.encoder, given.encoder.state_dict(), folder)
+
+
+def _backbone(network: FewShotSegmenter, folder: Path) -> PreTrainedModel:
+    found = next((part for part in network.encoder.modules() if isinstance(part, PreTrainedModel)), None)
+    if found is None:
+        raise WeightsError(
+            f"the encoder of {network.name!r} is no backbone of transformers",
+            file=folder,
+            expected=f"a folder with {CARD_FILE}",
+            remedy="convert a checkpoint of this network or of one with the same encoder: `medtap convert`",
+        )
+    return found
+
+
+def _pretrained(backbone: PreTrainedModel, folder: Path) -> dict[str, Tensor]:
+    how: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        loaded = cast("Any", type(backbone)).from_pretrained(
+            str(folder), config=backbone.config, dtype=torch.float32, **how
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        expected = f"a folder with {CARD_FILE}, or a backbone of transformers with model.safetensors"
+        raise WeightsError("no weights to start from can be loaded", file=folder, expected=expected) from error
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:
+        raise WeightsError("the weights are not those of the backbone", file=folder, found=f"none for {missing[0]!r}")
+    weights: dict[str, Tensor] = loaded[0].state_dict()
+    return weights
+
+
+def _take(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        found = str(error).splitlines()[-1].strip()
+        raise WeightsError("the weights do not fit the network", file=folder, found=found) from error

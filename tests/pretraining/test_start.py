@@ -1,0 +1,77 @@
+"""The weights that training starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import ResNetForImageClassification
+
+from medtap.errors import WeightsError
+from medtap.networks import BUILDERS, save_network
+from medtap.networks.hsnet import HsnetSegmenter
+from medtap.networks.pfenet import PfenetSegmenter
+from medtap.pretraining.start import start_from
+from tests.networks.official_hypercorrelation import HEAD
+from tests.networks.official_prior_guided import BINS, WIDTH, tiny_encoder
+from tests.networks.tiny_blocks import blank_dcama, tiny_resnet
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The zoo knows DCAMA on a tiny ResNet."""
+    monkeypatch.setitem(BUILDERS, "dcama-resnet50", lambda: blank_dcama("resnet50"))
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    values = other.state_dict()
+    return all(torch.equal(value, values[name]) for name, value in one.state_dict().items())
+
+
+def test_a_network_of_the_same_name_gives_all_its_weights(tmp_path: Path) -> None:
+    given, network = blank_dcama("resnet50"), blank_dcama("resnet50")
+    save_network(given, tmp_path, {}, torch.float32)
+    assert not same(network.decoder, given.decoder)
+    start_from(network, tmp_path)
+    assert same(network, given)
+
+
+def test_a_network_of_another_name_gives_its_encoder(tmp_path: Path) -> None:
+    given = blank_dcama("resnet50")
+    save_network(given, tmp_path, {}, torch.float32)
+    network = HsnetSegmenter(tiny_resnet((2, 3, 4)), HEAD)
+    head = {name: value.clone() for name, value in network.head.state_dict().items()}
+    start_from(network, tmp_path)
+    assert same(network.encoder, given.encoder)
+    assert all(torch.equal(value, head[name]) for name, value in network.head.state_dict().items())
+
+
+def test_a_classifier_of_transformers_gives_its_backbone(tmp_path: Path) -> None:
+    network = blank_dcama("resnet50")
+    classifier = ResNetForImageClassification(network.encoder.backbone.config)
+    classifier.save_pretrained(tmp_path)
+    assert not same(network.encoder.backbone, classifier.resnet)
+    start_from(network, tmp_path)
+    assert same(network.encoder.backbone, classifier.resnet)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    save_network(blank_dcama("resnet50"), tmp_path, {}, torch.float32)
+    pfenet = PfenetSegmenter(tiny_encoder(), WIDTH, BINS)
+    with pytest.raises(WeightsError, match="the weights do not fit the network"):
+        start_from(pfenet, tmp_path)
+    (tmp_path / "network.json").unlink()
+    with pytest.raises(WeightsError, match=r"no backbone of transformers.*network\.json.*medtap convert"):
+        start_from(pfenet, tmp_path)
+
+
+def test_missing_and_foreign_weights_are_refused(tmp_path: Path) -> None:
+    network = blank_dcama("resnet50")
+    with pytest.raises(WeightsError, match="no weights to start from can be loaded"):
+        start_from(network, tmp_path)
+    network.encoder.backbone.config.save_pretrained(tmp_path)
+    save_file({"other": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match="the weights are not those of the backbone; found none for"):
+        start_from(network, tmp_path)
