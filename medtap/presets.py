@@ -51,8 +51,8 @@ PRESETS: dict[str, Preset] = {
         {"lora": {"rank": 64, "dropout": 0.1}},
     ),
 }
-"""The learning rates of ``medtap`` were chosen by ``configs/benchmark/adapter_rates.yaml``. ``paper`` is De Marinis et al.
-(2026): rank 64, one step a pseudo-query, K = 1 by the self-pair, no more.
+"""The learning rates of ``medtap`` were chosen by ``configs/benchmark/adapter_rates.yaml``. ``paper`` is De Marinis et
+al. (2026): rank 64, one step a pseudo-query, K = 1 by the self-pair, no more.
 """
 
 
