@@ -47,9 +47,12 @@ def find_cases(images: str | Path, masks: str | Path | None = None, *, layout: s
         refuse_unknown_choice("unknown layout", layout, LAYOUTS)
     if images.suffix.lower() == ".csv":
         return find_listed(images)
-    return (LAYOUTS[layout] if layout is not None else _detected(images)).find(images, masks)
+    return (LAYOUTS[layout] if layout is not None else _detected(images, masks)).find(images, masks)
 
 
-def _detected(images: Path) -> Layout:
-    fitting = [layout for layout in LAYOUTS.values() if layout.fits(images.absolute())]
+def _detected(images: Path, masks: Path | None) -> Layout:
+    """The layout that the folder of images tells by its name or, of a whole dataset, one of its folders."""
+    images = images.absolute()
+    inside = [folder for folder in images.iterdir() if folder.is_dir()] if masks is None and images.is_dir() else []
+    fitting = [layout for layout in LAYOUTS.values() if any(map(layout.fits, [images, *inside]))]
     return fitting[0] if len(fitting) == 1 else FOLDER

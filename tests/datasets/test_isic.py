@@ -30,6 +30,7 @@ def test_2018_is_certain_by_its_folders_name(tmp_path):
     assert found.classes == ("lesion",)
     assert found.cases[0].resize_mask
     assert find_cases(tmp_path, layout="isic2018").cases == found.cases
+    assert find_cases(tmp_path) == find_cases(tmp_path, layout="isic2018")
 
 
 def test_the_real_set_has_eighty_of_each_diagnosis(data_root):
