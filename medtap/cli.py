@@ -198,7 +198,8 @@ def info(what: Annotated[str, typer.Argument(help="networks, methods, layouts, o
 @app.command()
 def convert(
     network: Annotated[
-        str, typer.Option(help="What was published: dcama, hsnet, patnet, dmtnet, pfenet, bam, bam-ensemble or ssp.")
+        str,
+        typer.Option(help="dcama, hsnet, patnet, dmtnet, pfenet, bam, bam-ensemble, ssp or affinity."),
     ],
     backbone: Annotated[str, typer.Option(help="What it was trained on: swin-b or resnet50.")],
     checkpoint: Annotated[Path, typer.Option(help="Its authors' file, which you have downloaded.")],

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
+from medtap.networks.affinity import affinity_resnet50
 from medtap.networks.bam import bam_ensemble_resnet50, bam_resnet50
 from medtap.networks.dcama import dcama_resnet50, dcama_swin_b
 from medtap.networks.dense_attention import DenseAttentionSegmenter
@@ -42,6 +43,7 @@ def medtap_atto() -> FewShotSegmenter:
 
 BUILDERS: dict[str, Builder] = {
     "medtap-atto": medtap_atto,
+    "affinity-resnet50": affinity_resnet50,
     "ssp": ssp,
     "ssp-resnet50": ssp_resnet50,
     "dcama-swin-b": dcama_swin_b,

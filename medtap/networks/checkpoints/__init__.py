@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
+from medtap.networks.checkpoints.affinity import AFFINITY
 from medtap.networks.checkpoints.bam import BAM, BAM_ENSEMBLE, bam_build, bam_ensemble_build
 from medtap.networks.checkpoints.dcama import DCAMA
 from medtap.networks.checkpoints.dmtnet import DMTNET
@@ -29,6 +30,7 @@ LAYOUTS: dict[str, Mapping[str, Rules]] = {
     "bam": BAM,
     "bam-ensemble": BAM_ENSEMBLE,
     "ssp": SSP,
+    "affinity": AFFINITY,
 }
 """Rules by network and backbone; the zoo calls the network ``NETWORK-BACKBONE``."""
 
