@@ -19,6 +19,7 @@ from medtap.benchmarks.method import Method
 from medtap.benchmarks.methods import Defaults, build_method
 from medtap.benchmarks.tap_method import TapMethod
 from medtap.errors import OptionError
+from medtap.half_precision import compact, rounded
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import share_weights
 from medtap.networks.zoo import load_network
@@ -104,11 +105,11 @@ def attach(method: TapMethod) -> AttachedAdapter:
 
 
 def trained(method: TapMethod) -> dict[str, int]:
-    """How many numbers a method trains, and their bytes."""
+    """How many numbers a method trains, and their bytes as they are saved."""
     values = list(attach(method).parameters())
     return {
         "parameters": sum(value.numel() for value in values),
-        "saved_bytes": sum(value.nbytes for value in values),
+        "saved_bytes": sum(compact(rounded(value)).nbytes for value in values),
     }
 
 

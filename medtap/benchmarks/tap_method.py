@@ -13,6 +13,7 @@ from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.benchmarks.method import Learnt
+from medtap.half_precision import compact
 from medtap.inference import PlaneInferer
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import weights_sha256
@@ -97,9 +98,9 @@ class TapMethod:
         return cleaning(self.inference.clean, len(adapted.classes))
 
     def _trained(self, adapted: AdaptedSegmenter) -> tuple[int, int]:
-        """How many numbers were trained, and their bytes; of no passes, nothing was."""
+        """How many numbers were trained, and their bytes as they are saved; of no passes, nothing was."""
         values = adapted.adapter.values() if self.options.passes else ()
-        return sum(value.numel() for value in values), sum(value.nbytes for value in values)
+        return sum(value.numel() for value in values), sum(compact(value).nbytes for value in values)
 
 
 def _described(options: TapOptions, device: str) -> dict[str, Any]:

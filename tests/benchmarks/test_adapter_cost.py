@@ -23,7 +23,7 @@ def test_every_adapter_is_measured_beside_the_first(tmp_path, monkeypatch):
     assert settings.keys() == METHODS.keys()
     assert settings["lora"]["pass_over_first"] == 1.0
     assert settings["lora"]["equal_passes"] == 2
-    assert settings["svf"]["parameters"] * 4 == settings["svf"]["saved_bytes"]
+    assert settings["svf"]["parameters"] * 2 == settings["svf"]["saved_bytes"]
     assert all(row["attach_seconds"] > 0 for row in settings.values())
     assert [text.split(":")[0] for text in told] == ["round 0 of 1", "round 1 of 1", *METHODS]
 
