@@ -33,5 +33,5 @@ def test_source_episodes_tell_the_best_rates(tmp_path, monkeypatch):
     assert results["best_rates"]["ia3"] == 0.003
     assert "best learning rate of ia3: 0.003" in told
     cost = results["methods"]["svf 0.1"]["cost"]
-    assert cost["saved_bytes"] == 4 * cost["parameters"] > 0
+    assert cost["saved_bytes"] == 2 * cost["parameters"] > 0
     assert results["methods"]["vanilla"]["cost"]["parameters"] == 0
