@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from medtap.adapters.adapter import Adapter
 from medtap.adapters.branches import AttachedBranches, Branch, draw_kaiming, width_of
 from medtap.adapters.grids import TokenGrid, follow_grids, map_of_tokens, tokens_of_map
-from medtap.adapters.low_rank import check_rank
+from medtap.adapters.low_rank import choose_low_rank
 from medtap.adapters.routing import TopGate
-from medtap.adapters.targets import choose_targets
 from medtap.errors import OptionError
 
 GATES = ("paper", "differentiable")
@@ -68,8 +67,7 @@ class AttachedConvLora(AttachedBranches):
     """Conv-LoRA attached to an encoder. It cannot be merged into weights: ``merge`` freezes it where it is."""
 
     def __init__(self, encoder: nn.Module, options: ConvLora) -> None:
-        names = choose_targets(encoder, options.targets)
-        check_rank(encoder, names, options.rank)
+        names = choose_low_rank(encoder, options.targets, options.rank)
         grids, self._grid_hooks = follow_grids(encoder, names)
         self._balance = options.balance
         with torch.device("meta"):

@@ -10,8 +10,8 @@ from torch import nn
 
 from medtap.adapters.adapter import Adapter
 from medtap.adapters.attached_peft import AttachedPeft, exactly
-from medtap.adapters.low_rank import check_numbers, check_rank
-from medtap.adapters.targets import choose_targets, is_zero_padded
+from medtap.adapters.low_rank import check_numbers, choose_low_rank
+from medtap.adapters.targets import is_zero_padded
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class LoHa(Adapter):
 
     def attach(self, encoder: nn.Module) -> AttachedPeft:
         """Attach in place to the encoder's target layers."""
-        names = choose_targets(encoder, self.targets, is_zero_padded)
-        check_rank(encoder, names, self.rank)
+        names = choose_low_rank(encoder, self.targets, self.rank, is_zero_padded)
         alpha = self.rank if self.alpha is None else self.alpha
         config = LoHaConfig(r=self.rank, alpha=alpha, target_modules=exactly(names))  # type: ignore[arg-type]
         drawn = {"hada_w1_a", "hada_w1_b", "hada_w2_a"}

@@ -10,8 +10,8 @@ from torch import nn
 
 from medtap.adapters.adapter import Adapter
 from medtap.adapters.attached_peft import AttachedPeft, exactly
-from medtap.adapters.low_rank import check_numbers, check_rank
-from medtap.adapters.targets import choose_targets, is_pointwise, is_zero_padded
+from medtap.adapters.low_rank import check_numbers, choose_low_rank
+from medtap.adapters.targets import is_pointwise, is_zero_padded
 from medtap.networks.segmenter import FewShotSegmenter
 
 
@@ -50,8 +50,8 @@ def attach_lora(encoder: nn.Module, lora: Lora, use_dora: bool = False) -> Attac
     Raises:
         OptionError: the targets match no layer, or the rank is above what any of them can have.
     """
-    names = choose_targets(encoder, lora.targets, is_pointwise if lora.targets.startswith("re:") else can_change)
-    check_rank(encoder, names, lora.rank)
+    changed = is_pointwise if lora.targets.startswith("re:") else can_change
+    names = choose_low_rank(encoder, lora.targets, lora.rank, changed)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.rank if lora.alpha is None else lora.alpha,  # type: ignore[arg-type]
