@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medtap.datasets import find_cases
     from medtap.episodes import draw_support
     from medtap.inference import PlaneInferer
+    from medtap.many import AdapterPool, take_many_peeks
     from medtap.networks import FewShotSegmenter, load_network
     from medtap.report import contact_sheet
     from medtap.support import SupportSet
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaptedSegmenter",
+    "AdapterPool",
     "FewShotSegmenter",
     "Lora",
     "MedtapError",
@@ -48,10 +50,12 @@ __all__ = [
     "read_scan",
     "show_case",
     "take_a_peek",
+    "take_many_peeks",
 ]
 
 _HOMES = {
     "AdaptedSegmenter": "medtap.adapted",
+    "AdapterPool": "medtap.many",
     "FewShotSegmenter": "medtap.networks",
     "Lora": "medtap.adapters",
     "PlaneInferer": "medtap.inference",
@@ -69,6 +73,7 @@ _HOMES = {
     "read_scan": "medtap.data",
     "show_case": "medtap.workflows",
     "take_a_peek": "medtap.adaptation",
+    "take_many_peeks": "medtap.many",
 }
 
 sleep_while_waiting()

@@ -16,7 +16,7 @@ from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
 from medtap.guard import best_strength, held_out_losses, weaken
 from medtap.half_precision import rounded
-from medtap.memory import keep_large_buffers
+from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.passes import SupportTraining
@@ -51,7 +51,7 @@ def take_a_peek(
         OptionError: there are several classes, and the network looks at no support image to tell them apart.
         AdaptationError: the loss is not a number.
     """
-    _refuse_indistinct_classes(segmenter, support)
+    refuse_indistinct_classes(segmenter, support)
     adapter, options = (adapter or Lora()).suited(segmenter), options or TapOptions()
     keep_large_buffers()
     network = share_weights(segmenter).to(device).eval().requires_grad_(False)
@@ -62,18 +62,24 @@ def take_a_peek(
         attached = adapter.attach(adapter.part(network))
         training = SupportTraining(network, attached, len(support.classes), options, rates)
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
-            losses, check = _guarded(training, images, masks)
+            losses, check = _guarded(training, images, masks, support.volumes)
         values = {name: rounded(value) for name, value in attached.state_dict().items()}
         attached.load_state_dict(values)
         attached.merge()
+    give_back_buffers()
     with torch.no_grad():
         memory = remember_classes(network, network.encode(images), masks, len(support.classes))
     record = AdaptationRecord.of(segmenter, support, adapter, options, losses, time.perf_counter() - start)
-    record = replace(record, check=check, warnings=(*record.warnings, *_told(check)))
+    record = replace(record, check=check, warnings=(*record.warnings, *told_of(check)))
     return AdaptedSegmenter(network, memory, support.classes, values, record)
 
 
-def _refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) -> None:
+def refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) -> None:
+    """Refuse several classes where a network looks at no support image.
+
+    Raises:
+        OptionError: it would give every class the same mask.
+    """
     count = len(support.classes)
     if count > 1 and not segmenter.looks_at_support:
         raise OptionError(
@@ -84,7 +90,9 @@ def _refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet)
         )
 
 
-def _guarded(training: SupportTraining, images: Tensor, masks: Tensor) -> tuple[list[float], dict[str, float]]:
+def _guarded(
+    training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor
+) -> tuple[list[float], dict[str, float]]:
     """Train the adapter and give it the strength that the guard finds best.
 
     Returns:
@@ -93,16 +101,17 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor) -> tuple[
     """
     options = training.options
     if options.guard == "none" or options.passes == 0:
-        return training.run(images, masks), {}
-    held_out = held_out_losses(training, images, masks)
+        return training.run(images, masks, volumes), {}
+    held_out = held_out_losses(training, images, masks, volumes)
     strength = best_strength(held_out)
-    losses = training.run(images, masks)
+    losses = training.run(images, masks, volumes)
     weaken(training.attached, options.seed, strength)
     seen = {"unadapted": held_out[0], "adapted": held_out[-1], "strength": strength}
     return losses, {name: round(value, 6) for name, value in seen.items()}
 
 
-def _told(check: Mapping[str, float]) -> tuple[str, ...]:
+def told_of(check: Mapping[str, float]) -> tuple[str, ...]:
+    """What a user should know of what the guard saw."""
     if check.get("strength", 1.0) > 0:
         return ()
     change = f"Dice loss {check['unadapted']:.3f} before and {check['adapted']:.3f} after"

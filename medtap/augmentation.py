@@ -1,13 +1,19 @@
-"""Views of support images: turns, shifts, scales, flips and changes of light, with the masks moved alike."""
+"""Views of support images: turns, shifts, scales, flips and changes of light, with the masks moved alike.
+
+MONAI is imported where a view is drawn, for it takes seconds and a saved adapter is used without.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
-from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd, RandScaleIntensityd
 from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from monai.transforms import Compose
 
 AUGMENTATIONS = ("none", "upright", "mirrored", "any")
 _VIEW = ("image", "mask")
@@ -15,6 +21,8 @@ _VIEW = ("image", "mask")
 
 def view_transform(size: int, kind: str) -> Compose:
     """The random change that makes a view of an image [3,S,S] in [0,1] and its labels [1,S,S], S the size."""
+    from monai.transforms import Compose, RandAdjustContrastd, RandAffined, RandFlipd, RandScaleIntensityd
+
     reach = 3 / 64 * size
     steps: list[Callable] = [
         RandAffined(

@@ -26,7 +26,7 @@ def adapt(
     out: o.Out,
     support_masks: o.SupportMasks = None,
     network: o.Network = "medtap-atto",
-    method: o.Method = "lora",
+    method: o.Method = None,
     rank: o.Rank = None,
     preset: o.Preset = "medtap",
     passes: o.Passes = None,
@@ -35,6 +35,7 @@ def adapt(
     augment: o.Augment = None,
     rates: o.Rates = None,
     average: o.Average = None,
+    patience: o.Patience = None,
     guard: o.Guard = None,
     shots: o.Shots = 5,
     size: o.Size = None,
@@ -51,7 +52,7 @@ def adapt(
     from medtap.presets import use_preset
 
     tap: dict[str, Any] = {"passes": passes, "learning_rate": learning_rate, "schedule": schedule, "augment": augment}
-    tap |= {"rates": rates, "average": average, "guard": guard, "seed": seed}
+    tap |= {"rates": rates, "average": average, "patience": patience, "guard": guard, "seed": seed}
     adapter, options = use_preset(preset, method, {"rank": rank}, **tap)
     support: dict[str, Any] = {
         "layout": layout,
@@ -72,7 +73,8 @@ def predict(
     out: o.Out,
     layout: o.Layout = None,
     device: o.Device = "auto",
-    batch_size: o.BatchSize = 8,
+    batch_size: o.BatchSize = None,
+    compile_network: o.Compile = False,
     clean: o.Clean = "none",
     flips: o.Flips = "none",
     subsets: o.Subsets = 0,
@@ -85,6 +87,7 @@ def predict(
     run: dict[str, Any] = {
         "device": device,
         "batch_size": batch_size,
+        "compile_network": compile_network,
         "clean": clean,
         "flips": flips,
         "subsets": subsets,
@@ -106,7 +109,8 @@ def evaluate(
     layout: o.Layout = None,
     mask_threshold: o.MaskThreshold = None,
     device: o.Device = "auto",
-    batch_size: o.BatchSize = 8,
+    batch_size: o.BatchSize = None,
+    compile_network: o.Compile = False,
     clean: o.Clean = "none",
     flips: o.Flips = "none",
     subsets: o.Subsets = 0,
@@ -119,6 +123,7 @@ def evaluate(
     run: dict[str, Any] = {
         "device": device,
         "batch_size": batch_size,
+        "compile_network": compile_network,
         "clean": clean,
         "flips": flips,
         "subsets": subsets,
@@ -201,7 +206,7 @@ def convert(
         str,
         typer.Option(help="dcama, hsnet, patnet, dmtnet, pfenet, bam, bam-ensemble, ssp or affinity."),
     ],
-    backbone: Annotated[str, typer.Option(help="What it was trained on: swin-b or resnet50.")],
+    backbone: Annotated[str, typer.Option(help="What it was trained on: swin-b, resnet50 or dilated-resnet50.")],
     checkpoint: Annotated[Path, typer.Option(help="Its authors' file, which you have downloaded.")],
     out: o.Out,
     overwrite: o.Overwrite = False,

@@ -23,13 +23,27 @@ MaskThreshold = Annotated[
 Axis = Annotated[str, typer.Option(help="The planes of volumes: axial, coronal or sagittal.")]
 Classes = Annotated[str | None, typer.Option(help="Names of the labels 1, 2, ..., separated by commas.")]
 Network = Annotated[str, typer.Option(help="The pretrained network: a name of `medtap info networks`, or a folder.")]
-Method = Annotated[str, typer.Option(help="What is trained: a name of `medtap info methods`.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="What is trained: a name of `medtap info methods`, or several joined by +; the preset's when not given."
+    ),
+]
 Rank = Annotated[int | None, typer.Option(help="Rank of the adapter; the method's own when not given.")]
-Preset = Annotated[str, typer.Option(help="How to adapt: medtap (ours) or paper (plain Take a Peek, rank 64).")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="How to adapt: medtap (in seconds), thorough (ten times as long, the head too, on views) or paper (plain "
+        "Take a Peek, rank 64)."
+    ),
+]
 Passes = Annotated[int | None, typer.Option(help="How often every support image is a pseudo-query; 0 does not adapt.")]
 LearningRate = Annotated[float | None, typer.Option(help="AdamW's learning rate.")]
 Schedule = Annotated[
-    str | None, typer.Option(help="per_pass: one step a pass; per_support: one step an image (the paper's).")
+    str | None,
+    typer.Option(
+        help="per_pass: one step a pass; per_group: one a group of 6 images; per_support: one an image (the paper's)."
+    ),
 ]
 Augment = Annotated[
     str | None,
@@ -37,13 +51,19 @@ Augment = Annotated[
 ]
 Rates = Annotated[str | None, typer.Option(help="learned: each layer at its own rate, learned by the network; even.")]
 Average = Annotated[int | None, typer.Option(help="Average the adapter over so many last passes.")]
+Patience = Annotated[
+    int | None, typer.Option(help="Stop after so many passes without a lower loss; 0 runs all passes.")
+]
 Guard = Annotated[
     str | None, typer.Option(help="held_out: weaken the adapter where held-out support images ask for it; none.")
 ]
 Shots = Annotated[int, typer.Option(help="How many annotated images to learn from.")]
 Seed = Annotated[int, typer.Option(help="Draws the support set and the adapter's initial values.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-BatchSize = Annotated[int, typer.Option(help="Images or planes segmented at once.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Planes segmented at once; if not given, 8, or what a GPU's free memory holds.")
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first; pays over a long cohort.")]
 Size = Annotated[int | None, typer.Option(help="Side in pixels of the network's input; its own when not given.")]
 QuerySize = Annotated[
     int | None, typer.Option(help="Side in pixels that images are brought to; the support set's when not given.")

@@ -69,8 +69,8 @@ def show_scores(metrics: Mapping[str, Any]) -> None:
 
 
 def show_benchmark(results: Mapping[str, Any], out: Path) -> None:
-    """Print what was measured: a column a setting of cost, a row a method with its scores, or the page of episodes."""
-    if "published" in results:
+    """Print what was measured: the page where there is one, a column a setting of cost, a row a method's scores."""
+    if (out / "table.md").is_file():
         _console.print(Markdown((out / "table.md").read_text(encoding="utf-8")))
     else:
         _console.print(_cost_table(results["settings"]) if "settings" in results else _score_rows(results["methods"]))

@@ -72,11 +72,12 @@ class EpisodeSampler:
 
     Args:
         pictures: what is drawn from.
-        shots: K.
+        shots: K images; or K volumes, where each gives several planes.
         queries_per_support: episodes that share one support set, as far as there are so many other pictures.
         seed: of every draw.
         support: pattern of the names of files that support is drawn from.
         queries: pattern of the names of files that queries are drawn from.
+        planes: support planes of each volume drawn, spread evenly over those that may be drawn; with 1 it is any.
 
     Raises:
         OptionError: a number that cannot be.
@@ -88,10 +89,11 @@ class EpisodeSampler:
     seed: int = 0
     support: str = "*"
     queries: str = "*"
+    planes: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.shots, self.queries_per_support, self.seed + 1) < 1:
-            found = f"{self.shots} shots, {self.queries_per_support} queries a support set, seed {self.seed}"
+        if min(self.shots, self.queries_per_support, self.planes, self.seed + 1) < 1:
+            found = f"{self.shots} shots of {self.planes} planes, {self.queries_per_support} queries, seed {self.seed}"
             raise OptionError("episodes that cannot be drawn", expected="1 or more, seed 0 or more", found=found)
 
     @property
@@ -127,17 +129,31 @@ class EpisodeSampler:
 
     def _support(self, group: str, pool: Sequence[Picture], random: np.random.Generator) -> tuple[Picture, ...]:
         """K pictures of different files as far as there are, drawn again until every label of the class is seen."""
-        if len(pool) < self.shots:
+        available = len(pool) if self.planes == 1 else len({picture.file for picture in pool})
+        if available < self.shots:
             raise SupportError(
-                f"too few pictures of {group} for a support set", expected=f"{self.shots}", found=str(len(pool)),
-                remedy="give more images or fewer --shots",
+                f"too few {'pictures' if self.planes == 1 else 'volumes'} of {group} for a support set",
+                expected=f"{self.shots}", found=str(available), remedy="give more images or fewer --shots",
             )  # fmt: skip
         labels = _labels(pool)
         for _ in range(_ATTEMPTS):
-            chosen = tuple(spread(pool, random)[: self.shots])
+            chosen = self._planes(spread(pool, random)[: self.shots], pool)
             if _labels(chosen) == labels:
                 return chosen
         raise SupportError(f"no {self.shots} pictures show every label of {group}", remedy="give more --shots")
+
+    def _planes(self, chosen: Sequence[Picture], pool: Sequence[Picture]) -> tuple[Picture, ...]:
+        """The pictures chosen or, of several planes a volume, planes spread evenly over those volumes' own."""
+        if self.planes == 1:
+            return tuple(chosen)
+        volumes = [[picture for picture in pool if picture.file == one.file] for one in chosen]
+        return tuple(chain.from_iterable(evenly(volume, self.planes) for volume in volumes))
+
+
+def evenly(pictures: Sequence[Picture], count: int) -> list[Picture]:
+    """So many pictures, or all if there are fewer: the middle ones of equal stretches."""
+    count = min(count, len(pictures))
+    return [pictures[(2 * part + 1) * len(pictures) // (2 * count)] for part in range(count)]
 
 
 def spread(pictures: Sequence[Picture], random: np.random.Generator) -> list[Picture]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 _KEPT = 3  # results a part: of the pictures trained on, and of those that a guard looks at
 
@@ -86,7 +86,8 @@ class _Kept:
 
 
 def _can_be_kept(value: object) -> bool:
-    return not isinstance(value, Tensor) or not (value.requires_grad or value.is_inference())
+    tensors = (leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor))
+    return not any(tensor.requires_grad or tensor.is_inference() for tensor in tensors)
 
 
 def _versions(values: Any) -> list[int]:
@@ -95,7 +96,8 @@ def _versions(values: Any) -> list[int]:
 
 
 def _alike(kept: tuple[Any, ...], given: tuple[Any, ...]) -> bool:
-    return len(kept) == len(given) and all(_same(*pair) for pair in zip(kept, given, strict=True))
+    (own, form), (other, other_form) = tree_flatten(kept), tree_flatten(given)
+    return form == other_form and all(_same(*pair) for pair in zip(own, other, strict=True))
 
 
 def _same(kept: object, given: object) -> bool:

@@ -1,7 +1,8 @@
 """How far to trust an adaptation: checked on support images that it was not trained on.
 
-Each half of the support set is segmented by a network adapted to the other half, with the adapter at several strengths
-between its start and its end (as weights are interpolated by Wortsman et al., CVPR 2022). The strength that segments
+Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
+with the adapter at several strengths between its start and its end (as weights are interpolated by Wortsman et al.,
+CVPR 2022). The strength that segments
 best is what the adapter trained on the whole set is given; 0 is the unadapted network.
 """
 
@@ -26,19 +27,23 @@ Half = tuple[Tensor, Tensor]
 """Indices of the pictures that are trained on, and of those held out."""
 
 
-def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor) -> list[float]:
+def held_out_losses(
+    training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor | None = None
+) -> list[float]:
     """Mean Dice loss over support images that were not trained on, for each of ``STRENGTHS``.
 
     Args:
         training: of the adapter, whose values are changed.
         images: [K,3,S,S] in [0,1]. A single one is checked on random views of itself.
         masks: labels [K,S,S] in 0..N.
+        volumes: number [K] of the volume that each is a plane of; no volume is in both halves.
     """
+    volumes = torch.arange(len(images)) if volumes is None else volumes
     attached, options = training.attached, training.options
-    images, masks, halves = _halves(images, masks, options)
+    images, masks, halves = split_in_halves(images, masks, volumes, options)
     losses = torch.zeros(len(STRENGTHS))
     for seen, held_out in halves:
-        training.run(images[seen], masks[seen])
+        training.run(images[seen], masks[seen], volumes[seen.cpu()])
         end, start = _values(attached), _initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
@@ -46,7 +51,9 @@ def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor) ->
     return (losses / sum(len(held_out) for _, held_out in halves)).tolist()
 
 
-def _halves(images: Tensor, masks: Tensor, options: TapOptions) -> tuple[Tensor, Tensor, list[Half]]:
+def split_in_halves(
+    images: Tensor, masks: Tensor, volumes: Tensor, options: TapOptions
+) -> tuple[Tensor, Tensor, list[Half]]:
     """Pictures with their labels, and which of them are trained on and which held out: random halves, both ways."""
     generator = Generator().manual_seed(options.seed)
     if len(images) == 1:
@@ -54,7 +61,10 @@ def _halves(images: Tensor, masks: Tensor, options: TapOptions) -> tuple[Tensor,
         views = augmented_views(images.expand(_VIEWS, -1, -1, -1), masks.expand(_VIEWS, -1, -1), generator, kind)
         index = torch.arange(1 + _VIEWS, device=images.device)
         return torch.cat([images, views[0]]), torch.cat([masks, views[1]]), [(index[:1], index[1:])]
-    first, second = torch.randperm(len(images), generator=generator).to(images.device).chunk(2)
+    own = volumes if len(volumes.unique()) > 1 else torch.arange(len(images))
+    names = own.unique()
+    halves = names[torch.randperm(len(names), generator=generator)].chunk(2)
+    first, second = (torch.cat([torch.where(own == name)[0] for name in half]).to(images.device) for half in halves)
     return images, masks, [(first, second), (second, first)]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor
 from medtap.data.resize import resize_images
 from medtap.ensembles import FLIPS, segment_flipped
 from medtap.errors import AdaptationError, OptionError
+from medtap.gpu_memory import batch_that_fits
 from medtap.networks.segmenter import resize_logits
 from medtap.options import refuse_unknown_choice
 from medtap.precision import PRECISIONS, autocast
+from medtap.transfer import uploaded
 
 SMALLEST = 32
 """Side in pixels of the smallest input that has a map of stride 32."""
@@ -59,19 +62,21 @@ class PlaneInferer(Inferer):
 
     Args:
         size: side in pixels of the network's input; planes are stretched to this square.
-        batch_size: planes at once; halved for good, with a warning, when the GPU's memory does not hold them.
+        batch_size: planes at once; when None, 8 on the CPU, and on a GPU as many as its free memory holds. Halved for
+            good, with a warning, when the GPU's memory does not hold them.
         precision: ``float32``, ``bfloat16``, or ``auto``: bfloat16 on GPUs that have it, float32 on CPUs.
         flips: a name in `FLIPS`: ``horizontal`` averages a plane's prediction with that of its mirror image, at twice
             the time; ``both`` with those of its three mirror images, at four times.
     """
 
-    def __init__(self, size: int, batch_size: int = 8, precision: str = "auto", flips: str = "none") -> None:
+    def __init__(self, size: int, batch_size: int | None = None, precision: str = "auto", flips: str = "none") -> None:
         super().__init__()
         refuse_unknown_choice("unknown flips", flips, FLIPS)
         refuse_unknown_choice(f"no precision is called {precision!r}", precision, PRECISIONS)
-        if size < 1 or batch_size < 1:
+        if size < 1 or (batch_size is not None and batch_size < 1):
             raise OptionError("size and batch size are at least 1", found=f"{size} and {batch_size}")
-        self.size, self.batch_size, self.precision, self.flips = size, batch_size, precision, flips
+        self.size, self.precision, self.flips = size, precision, flips
+        self.batch_size, self._chosen = batch_size or 1, batch_size is not None
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Segment images [B,C,H,W] or volumes [B,C,H,W,D] of planes along the last axis, C one or three.
@@ -90,14 +95,44 @@ class PlaneInferer(Inferer):
                 found=str(list(inputs.shape)),
             )
         inputs = inputs.as_subclass(Tensor)  # MetaTensors pay for their meta data at every cut
+
+        def segment(images: Tensor) -> Tensor:
+            return network(images, *args, **kwargs)
+
         if inputs.ndim == 4:
-            return self._planes(inputs, lambda images: network(images, *args, **kwargs)).float()
-        volumes = [self._volume(volume, lambda images: network(images, *args, **kwargs)) for volume in inputs]
+            self._choose_batch_size(inputs, segment)
+            return self._planes(inputs, segment).float()
+        volumes = [self._volume(volume, segment) for volume in inputs]
         return torch.stack(volumes) if len(volumes) > 1 else volumes[0].unsqueeze(0)
+
+    def stream(
+        self, images: Iterable[Tensor], network: Callable[[Tensor], Tensor], device: torch.device
+    ) -> Iterator[Tensor]:
+        """Segment images of any sizes as they come, as many at once as volumes' planes are.
+
+        They are resized on the device, and to a GPU the next ones travel while it computes.
+
+        Args:
+            images: each [C,H,W], C one or three.
+            network: from images [B,3,S,S] in [0,1] to logits [B,N+1,S,S].
+            device: that the network is on.
+
+        Yields:
+            Logits [N+1,H,W] in float32 for each image, on the device.
+
+        Raises:
+            AdaptationError: the GPU's memory does not hold a single image.
+        """
+        self._choose_batch_size(torch.zeros(1, 3, self.size, self.size, device=device), network)
+        for batch in uploaded(_batches(images, self.batch_size), device):
+            seen = torch.cat([self._seen(image.unsqueeze(0)) for image in batch])
+            for logits, image in zip(self._planes(seen, network), batch, strict=True):
+                yield resize_logits(logits.unsqueeze(0), image.shape[-2:])[0].float()
 
     def _volume(self, volume: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         """One volume [C,H,W,D] into logits [N+1,H,W,D], without a second copy of either."""
         logits: Tensor | None = None
+        self._choose_batch_size(volume[..., :1].movedim(-1, 0), network)
         at_once = self.batch_size
         for start in range(0, volume.shape[-1], at_once):
             part = slice(start, start + at_once)
@@ -108,6 +143,12 @@ class PlaneInferer(Inferer):
         if logits is None:
             raise OptionError("a volume without planes cannot be segmented")
         return logits
+
+    def _choose_batch_size(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> None:
+        """Where it was left open, by what the first plane takes."""
+        if not self._chosen and len(planes):
+            self._chosen = True
+            self.batch_size = batch_that_fits(planes.device, lambda: self._planes(planes[:1], network))
 
     def _planes(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
         """Planes [P,C,H,W] into logits [P,N+1,H,W], in batches that fit into memory."""
@@ -125,6 +166,16 @@ class PlaneInferer(Inferer):
             torch.cuda.empty_cache()
 
     def _batch(self, planes: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
-        images = resize_images(planes.float(), self.size)
-        logits = segment_flipped(network, images.expand(-1, 3, -1, -1), self.flips)
+        logits = segment_flipped(network, self._seen(planes), self.flips)
         return resize_logits(logits, planes.shape[-2:])
+
+    def _seen(self, planes: Tensor) -> Tensor:
+        """Planes [P,C,H,W] as the network sees them, [P,3,S,S]."""
+        return resize_images(planes.float(), self.size).expand(-1, 3, -1, -1)
+
+
+def _batches(images: Iterable[Tensor], count: int) -> Iterator[list[Tensor]]:
+    """Images in lists of so many, without what MetaTensors carry."""
+    coming = (image.as_subclass(Tensor) for image in images)
+    while batch := list(islice(coming, count)):
+        yield batch

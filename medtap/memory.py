@@ -6,6 +6,7 @@ import ctypes
 import functools
 import resource
 import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -30,7 +31,28 @@ def keep_large_buffers() -> bool:
     return bool(mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1) and kept)
 
 
+def give_back_buffers() -> bool:
+    """Give freed buffers back to the system once, where what comes next needs others than what has been.
+
+    Returns:
+        Whether the C library did it (glibc only).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL("libc.so.6").malloc_trim(0))
+    except (OSError, AttributeError):
+        return False
+
+
 def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB of 2^20 bytes."""
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(held / (1024 if sys.platform != "darwin" else 1024**2), 1)
+    """The most memory this process has held, in MB of 2^20 bytes.
+
+    On Linux a process's usage starts with what the program held that started it, so its status is asked instead.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (held,) = (line.split()[1] for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM:"))
+        return round(int(held) / 1024, 1)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (1024 if sys.platform != "darwin" else 1024**2), 1)

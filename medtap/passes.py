@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Generator, Tensor
@@ -55,12 +56,13 @@ class SupportTraining:
     rates: Mapping[str, float]
 
     @torch.enable_grad()
-    def run(self, images: Tensor, masks: Tensor) -> list[float]:
-        """Run the passes, from fresh initial values of the adapter.
+    def run(self, images: Tensor, masks: Tensor, volumes: Tensor | None = None) -> list[float]:
+        """Run the passes, from fresh initial values of the adapter, until the patience with the loss ends.
 
         Args:
             images: [K,3,S,S] in [0,1].
             masks: labels [K,S,S] in 0..N.
+            volumes: number [K] of the volume that each is a plane of, see ``leave_one_out``.
 
         Returns:
             The support loss of every optimizer step, measured before it; what an adapter adds to it is left out.
@@ -71,10 +73,13 @@ class SupportTraining:
         generator = Generator().manual_seed(self.options.seed)
         self.attached.reset(generator)
         self.attached.train()
-        optimizer = torch.optim.AdamW(self._groups(), weight_decay=self.options.weight_decay)
-        averaged = _Mean(list(self.attached.parameters()))
+        optimizer = self.optimizer()
+        averaged = MeanValues(list(self.attached.parameters()))
         losses: list[float] = []
-        for part, step in pseudo_queries(images, masks, self.options, generator):
+        steps = self.options.steps_a_pass(len(images))
+        for part, step in pseudo_queries(images, masks, self.options, generator, volumes):
+            if has_stalled(losses, steps, self.options.patience):
+                break
             losses.append(self._step(step, optimizer, len(losses) + 1))
             if part >= self.options.passes - self.options.average:
                 averaged.add()
@@ -93,13 +98,27 @@ class SupportTraining:
         optimizer.step()
         return loss.item()
 
-    def _groups(self) -> list[dict[str, object]]:
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW over the adapter's parameters, each layer at its own learning rate."""
         rate = self.options.learning_rate
         layers = self.attached.layers().items()
-        return [{"params": layer, "lr": rate * self.rates.get(name, 1.0)} for name, layer in layers]
+        groups = [{"params": layer, "lr": rate * self.rates.get(name, 1.0)} for name, layer in layers]
+        return torch.optim.AdamW(groups, weight_decay=self.options.weight_decay)
 
 
-class _Mean:
+def has_stalled(losses: Sequence[float], steps: int, patience: int) -> bool:
+    """Whether the mean loss of the last passes, as many as the patience, has not fallen below that of a pass before.
+
+    Args:
+        losses: of every optimizer step so far; a pass that is not complete does not count.
+        steps: of a pass.
+        patience: in passes; 0 is endless.
+    """
+    means = [fmean(losses[end - steps : end]) for end in range(steps, len(losses) + 1, steps)]
+    return 0 < patience < len(means) and min(means[-patience:]) >= min(means[:-patience])
+
+
+class MeanValues:
     """The mean of parameters over the moments at which they were added."""
 
     def __init__(self, parameters: list[Tensor]) -> None:
@@ -108,6 +127,7 @@ class _Mean:
 
     @torch.no_grad()
     def add(self) -> None:
+        """Count the values of this moment in."""
         for total, parameter in zip(self.sums, self.parameters, strict=True):
             total += parameter
         self.count += 1
@@ -122,28 +142,52 @@ class _Mean:
 
 def pseudo_query_loss(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:
     """Segment a step's pseudo-queries by their shots, each picture encoded once; the support loss, a scalar."""
+    return support_loss(pseudo_query_logits(network, step, classes), step.masks[step.queries])
+
+
+def pseudo_query_logits(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:
+    """Segment a step's pseudo-queries by their shots, each picture encoded once; logits [Q,N+1,S,S]."""
     features = network.encode(step.images)
     memory = remember_classes(network, features, step.masks, classes)
     query = tuple(level.index_select(0, step.queries) for level in features)
-    logits = recall_classes(network, query, memory, step.masks.shape[-2:], step.shots)
-    return support_loss(logits, step.masks[step.queries])
+    return recall_classes(network, query, memory, step.masks.shape[-2:], step.shots)
 
 
 def pseudo_queries(
-    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None = None
 ) -> Iterator[tuple[int, PseudoQueries]]:
-    """What each optimizer step trains on, with its pass: T steps of all K pseudo-queries, or T times K steps of one."""
+    """What each optimizer step trains on, with its pass."""
     for part in range(options.passes):
-        if len(images) == 1:
-            seen, labels, shots = _self_pairs(images, masks, options, generator)
-        else:
-            seen, labels = augmented_views(images, masks, generator, options.augment)
-            drawn = options.drawn if options.schedule == "per_pass" else None
-            shots = leave_one_out(len(images), drawn, generator)
-        steps = torch.arange(len(shots), device=images.device)
-        shots = shots.to(images.device)
-        for queries in [steps] if options.schedule == "per_pass" else steps.split(1):
-            yield part, PseudoQueries(seen, labels, queries, shots[queries])
+        yield from ((part, step) for step in _steps(images, masks, options, generator, volumes))
+
+
+def _steps(
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None
+) -> Iterator[PseudoQueries]:
+    """The steps of a pass: one of all K pseudo-queries, K of one each, or one a group."""
+    if len(images) == 1:
+        seen, labels, shots = _self_pairs(images, masks, options, generator)
+    else:
+        seen, labels = augmented_views(images, masks, generator, options.augment)
+        if options.schedule == "per_group":
+            yield from _groups(seen, labels, options, generator, volumes)
+            return
+        drawn = options.drawn if options.schedule == "per_pass" else None
+        shots = leave_one_out(len(images), drawn, generator, volumes)
+    queries, shots = torch.arange(len(shots), device=images.device), shots.to(images.device)
+    for step in queries.split(1) if options.schedule == "per_support" else [queries]:
+        yield PseudoQueries(seen, labels, step, shots[step])
+
+
+def _groups(
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None
+) -> Iterator[PseudoQueries]:
+    """The support set shared out to groups at random, each of its pictures segmented by the others of its group."""
+    order = torch.randperm(len(images), generator=generator)
+    for group in order.tensor_split(options.steps_a_pass(len(images))):
+        shots = leave_one_out(len(group), None, generator, None if volumes is None else volumes[group])
+        chosen, queries = group.to(images.device), torch.arange(len(group), device=images.device)
+        yield PseudoQueries(images[chosen], masks[chosen], queries, shots.to(images.device))
 
 
 def _self_pairs(

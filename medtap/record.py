@@ -38,6 +38,8 @@ class AdaptationRecord:
         support_sha256: of the support set.
         support: name, plane and hash of the file of each support image.
         losses: the support loss before each optimizer step.
+        passes: how many passes ran: fewer than asked for where the loss no longer fell; None where an older version
+            adapted.
         check: what the guard saw: the Dice loss of held-out support images ``unadapted`` and ``adapted``, and the
             ``strength`` that the adapter was given, 1 where it was left as trained.
         warnings: what was odd about the support set.
@@ -59,6 +61,7 @@ class AdaptationRecord:
     support_sha256: str
     support: tuple[Mapping[str, Any], ...]
     losses: tuple[float, ...]
+    passes: int | None = None
     check: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     support_shape: Mapping[str, ClassShape] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class AdaptationRecord:
             support_sha256=support.sha256,
             support=tuple(asdict(source) for source in support.sources),
             losses=tuple(round(loss, 6) for loss in losses),
+            passes=len(losses) // options.steps_a_pass(support.shots),
             warnings=support.warnings,
             support_shape=support_shape(support.masks, support.classes),
             cost={"adapt_seconds": round(seconds, 3)},

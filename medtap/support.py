@@ -59,6 +59,12 @@ class SupportSet:
         return len(self.images)
 
     @property
+    def volumes(self) -> torch.Tensor:
+        """Number [K] of the image or volume that each pair came from."""
+        names = [source.name for source in self.sources]
+        return torch.tensor([names.index(name) for name in names])
+
+    @property
     def size(self) -> int:
         """Side S of the images in pixels."""
         return self.images.shape[-1]

@@ -1,4 +1,7 @@
-"""What shape each class has in the masks of a support set: in how many pieces it comes, and whether it has holes."""
+"""What shape each class has in the masks of a support set: in how many pieces it comes, and whether it has holes.
+
+MONAI and scikit-image are imported where a shape is measured, for they take seconds and a record is read without.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from monai.transforms import FillHoles
-from skimage.measure import label as number_pieces
 from torch import Tensor
 
 _SPECK = 0.01  # pieces and holes below this share of a class's area are the annotation's ragged rim
@@ -48,12 +49,18 @@ def _class_shape(masks: np.ndarray) -> ClassShape:
 
 def _pieces(mask: np.ndarray) -> int:
     """Connected pieces of a mask [S,S], corners touching, as MONAI's cleaning counts them."""
-    areas = np.bincount(number_pieces(mask, connectivity=2).ravel())[1:]
-    return int((areas >= _SPECK * mask.sum()).sum())
+    return int((_piece_areas(mask) >= _SPECK * mask.sum()).sum())
 
 
 def _has_hole(mask: np.ndarray) -> bool:
     """Whether MONAI's cleaning would fill more than specks of a mask [S,S]."""
+    from monai.transforms import FillHoles
+
     filled = np.asarray(FillHoles(applied_labels=[1])(mask[None].astype(np.uint8)))[0] > 0
-    areas = np.bincount(number_pieces(filled & ~mask, connectivity=2).ravel())[1:]
-    return bool((areas >= _SPECK * mask.sum()).any())
+    return bool((_piece_areas(filled & ~mask) >= _SPECK * mask.sum()).any())
+
+
+def _piece_areas(mask: np.ndarray) -> np.ndarray:
+    from skimage.measure import label
+
+    return np.bincount(label(mask, connectivity=2).ravel())[1:]

@@ -8,7 +8,7 @@ from medtap.augmentation import AUGMENTATIONS
 from medtap.errors import OptionError
 from medtap.precision import PRECISIONS
 
-SCHEDULES = ("per_pass", "per_support")
+SCHEDULES = ("per_pass", "per_group", "per_support")
 RATES = ("learned", "even")
 GUARDS = ("held_out", "none")
 
@@ -21,14 +21,17 @@ class TapOptions:
         passes: T, how often every support image is a pseudo-query; 0 leaves the network unadapted.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        schedule: ``per_support`` steps after each pseudo-query (the paper's), ``per_pass`` after all of them together.
-        drawn: with ``per_pass``, supports drawn anew for each pseudo-query, so that cost grows with K, not its square.
+        schedule: ``per_support`` steps after each pseudo-query (the paper's), ``per_pass`` after all of them together,
+            ``per_group`` after each of the groups that a pass shares the support set out to at random.
+        drawn: with ``per_pass``, supports drawn anew for each pseudo-query, so that cost grows with K, not its square;
+            with ``per_group``, a group is of one more at most, segmented by one another.
         rates: ``learned`` multiplies the learning rate of each layer by what the network learned for the adapter in
             meta-training, where it did; ``even`` does not.
         augment: with K > 1, what views of the support images are trained on, see ``augmented_views``: ``none``,
             ``upright``, ``mirrored`` or ``any``.
         views: with K = 1, views of the image that are pseudo-queries beside the image itself.
         average: the last so many passes whose adapters are averaged; 0 keeps the last one.
+        patience: stop after so many passes without a new least support loss; 0 runs all of them.
         guard: ``held_out`` weakens the adapter, or keeps the unadapted network, where halves of the support set tell
             that this segments the other half better, see `medtap.guard`; ``none`` does not.
         precision: of the passes, a name in `PRECISIONS`: ``auto`` is bfloat16 where the processor multiplies in it.
@@ -44,6 +47,7 @@ class TapOptions:
     augment: str = "none"
     views: int = 3
     average: int = 0
+    patience: int = 0
     guard: str = "held_out"
     precision: str = "auto"
     seed: int = 0
@@ -63,8 +67,18 @@ class TapOptions:
                 (f"a guard of {' or '.join(GUARDS)}, not {self.guard!r}", self.guard in GUARDS),
                 (f"a precision of {', '.join(PRECISIONS)}, not {self.precision!r}", self.precision in PRECISIONS),
                 (f"average of at least 0, not {self.average}", self.average >= 0),
+                (f"patience of at least 0, not {self.patience}", self.patience >= 0),
+                ("no patience where the last passes are averaged", not (self.patience and self.average)),
             )
             if not right
         ]
         if wrong:
             raise OptionError("options that cannot be adapted with", expected="; ".join(wrong))
+
+    def steps_a_pass(self, shots: int) -> int:
+        """Optimizer steps of each pass over K support images."""
+        if self.schedule == "per_pass":
+            return 1
+        if self.schedule == "per_group":
+            return -(-shots // (self.drawn + 1))
+        return shots if shots > 1 else 1 + self.views

@@ -219,7 +219,7 @@ def test_options_that_cannot_be_are_refused_all_at_once() -> None:
         "passes of at least 0, not -1",
         "a learning rate above 0, not 0",
         "a weight decay of at least 0, not -1",
-        "a schedule of per_pass or per_support, not 'per_step'",
+        "a schedule of per_pass or per_group or per_support, not 'per_step'",
         "drawn of at least 1, not 0",
         "views of at least 0, not -1",
     ):

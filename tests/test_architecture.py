@@ -18,8 +18,8 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # From the ground up. A part imports parts of the lines above its own, and modules of its own package. A new part takes
 # a line, or a place in a line of parts that do without each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "threads"),
-    ("chance", "frozen", "half_precision", "memory", "options"),
+    ("_version", "errors", "late_imports", "threads"),
+    ("chance", "frozen", "gpu_memory", "half_precision", "memory", "options", "processes", "transfer"),
     ("precision",),
     ("data",),
     ("outputs",),
@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapted",),
     ("adaptation",),
     ("inference", "metrics"),
+    ("compiling", "many"),
     ("finetuning", "report"),
     ("pretraining",),
     ("workflows",),

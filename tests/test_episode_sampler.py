@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medtap.episode_sampler import EpisodeSampler, Picture, episodes_sha256, spread
+from medtap.episode_sampler import EpisodeSampler, Picture, episodes_sha256, evenly, spread
 from medtap.errors import OptionError, SupportError
 
 
@@ -115,3 +115,23 @@ def test_spread_takes_one_of_every_file_before_a_second():
     order = spread((*planes(volumes=3, each=4), Picture("one.nii.gz", "organ", 0)), np.random.default_rng(0))
     assert len({picture.file for picture in order[:4]}) == 4
     assert sorted(Counter(picture.file for picture in order).values()) == [1, 4, 4, 4]
+
+
+def test_several_planes_of_each_volume_are_spread_over_it():
+    for episode in EpisodeSampler(planes(volumes=4, each=9), shots=2, planes=3).draw(20):
+        assert len(episode.support) == 6
+        assert len({picture.file for picture in episode.support}) == 2
+        assert [picture.plane for picture in episode.support] == [1, 4, 7, 1, 4, 7]
+        assert episode.query.file not in {picture.file for picture in episode.support}
+
+
+def test_a_volume_of_few_planes_gives_all_of_them():
+    assert evenly(range(2), 5) == [0, 1]
+    assert evenly(range(10), 2) == [2, 7]
+    assert evenly(range(5), 5) == list(range(5))
+
+
+def test_several_planes_are_drawn_from_different_volumes_only():
+    sampler = EpisodeSampler(planes(volumes=3, each=4), shots=4, planes=2)
+    with pytest.raises(SupportError, match="too few volumes"):
+        sampler.draw(1)

@@ -113,3 +113,32 @@ def test_adapters_have_the_same_bytes_with_and_without(shots: int, monkeypatch: 
         with torch.no_grad():
             logits.append(take_a_peek(share_weights(tiny_network()), support, adapter, options)(random_images(2)))
     assert torch.equal(*logits)
+
+
+class Neck(nn.Module):
+    """Trained, and then a frozen part that is given two maps as one tuple, as SAM 2's neck is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained, self.sum = nn.Linear(2, 2), Summing()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.sum((x, x)) + self.sum((x, self.trained(x)))
+
+
+class Summing(Counting):
+    """A frozen layer that counts its calls and adds up what it is given."""
+
+    def forward(self, x: tuple[Tensor, ...]) -> Tensor:  # type: ignore[override]
+        return super().forward(sum(x))
+
+
+def test_tensors_inside_of_what_a_part_is_given_count_too() -> None:
+    neck, x = Neck(), torch.ones(2, 2)
+    plain = neck(x)
+    neck.sum.calls = 0
+    with frozen_parts_kept(neck):
+        outputs = [neck(x.clone()) for _ in range(3)]
+        assert neck.sum.calls == 1 + 3
+        torch.testing.assert_close(neck(2 * x), neck(x + 1), rtol=0, atol=0)
+    assert all(torch.equal(output, plain) for output in outputs)

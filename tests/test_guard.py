@@ -29,7 +29,7 @@ def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[
 @pytest.mark.parametrize("shots", [2, 3, 5])
 def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[torch.Tensor] = []
-    monkeypatch.setattr(SupportTraining, "run", lambda _, images, __: trained.append(images))
+    monkeypatch.setattr(SupportTraining, "run", lambda _, images, *__: trained.append(images))
     checked: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def loss(_: object, images: torch.Tensor, __: object, seen: torch.Tensor, held_out: torch.Tensor) -> float:
@@ -44,6 +44,18 @@ def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pyte
         assert torch.equal(seen, support)
         both = torch.cat([support, queries]).flatten(1)
         assert torch.equal(both[both[:, 0].argsort()], images.flatten(1)[images.flatten(1)[:, 0].argsort()])
+
+
+def test_no_volume_is_in_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    support, (network, attached) = support_set(6), attached_network()
+    volumes = torch.tensor([0, 0, 0, 3, 3, 5])
+    trained: list[torch.Tensor] = []
+    monkeypatch.setattr(SupportTraining, "run", lambda _, __, ___, seen: trained.append(seen))
+    monkeypatch.setattr(guard, "_dice_loss", lambda *_: 1.0)
+    training = SupportTraining(network, attached, 1, OPTIONS, {})
+    guard.held_out_losses(training, support.images, support.masks, volumes)
+    assert sorted(torch.cat(trained).tolist()) == volumes.tolist()
+    assert not set(trained[0].tolist()) & set(trained[1].tolist())
 
 
 @pytest.mark.parametrize(("shots", "classes"), [(1, 1), (4, 2)])

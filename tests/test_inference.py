@@ -11,6 +11,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
+from medtap import inference
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Lora
@@ -109,6 +110,43 @@ def test_out_of_memory_for_one_image_is_an_error() -> None:
         PlaneInferer(32, batch_size=2)(random_images(3), Watched(most=0))
 
 
+@pytest.mark.parametrize("volume", [False, True])
+def test_open_batch_size_is_chosen_once(volume: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+
+    def chosen(device: torch.device, segment_one: Callable[[], object]) -> int:
+        asked.append(device)
+        segment_one()
+        return 4
+
+    monkeypatch.setattr(inference, "batch_that_fits", chosen)
+    network, images, inferer = Watched(), random_images(6, 40), PlaneInferer(32)
+    inputs = images.movedim(0, -1)[None] if volume else images
+    logits = [inferer(inputs, network), inferer(inputs, network)]
+    assert asked == [torch.device("cpu")]
+    assert network.calls == [1, 4, 2, 4, 2]
+    torch.testing.assert_close(logits[0], PlaneInferer(32, batch_size=1)(inputs, Watched()))
+
+
+def test_images_of_a_stream_are_segmented_as_alone(adapted: AdaptedSegmenter) -> None:
+    images = [random_images(1, 40 + 9 * number, 64, seed=number)[0] for number in range(5)]
+    images[2] = images[2][:1]
+    inferer = PlaneInferer(64, batch_size=2)
+    streamed = list(inferer.stream(iter(images), adapted, torch.device("cpu")))
+    for image, logits in zip(images, streamed, strict=True):
+        torch.testing.assert_close(logits, inferer(image[None], adapted)[0], atol=1e-5, rtol=1e-4)
+
+
+def test_stream_goes_in_batches_halved_when_memory_ends() -> None:
+    network, images = Watched(most=2), random_images(7, 40)
+    inferer = PlaneInferer(32, batch_size=4)
+    with pytest.warns(UserWarning, match="out of GPU memory: segmenting 2 planes at once"):
+        streamed = list(inferer.stream(images, network, torch.device("cpu")))
+    assert network.calls == [4, 2, 2, 2, 1]
+    assert len(streamed) == 7
+    assert list(inferer.stream([], network, torch.device("cpu"))) == []
+
+
 def test_other_errors_pass_through() -> None:
     def broken(_: Tensor) -> Tensor:
         raise ValueError("broken")
@@ -181,7 +219,7 @@ def test_auto_precision_is_exact_on_the_cpu(adapted: AdaptedSegmenter) -> None:
             lambda: PlaneInferer(32, precision="float16"),
             "no precision is called 'float16'; expected auto, float32, bfloat16",
         ),
-        (lambda: PlaneInferer(0), "size and batch size are at least 1; found 0 and 8"),
+        (lambda: PlaneInferer(0, 8), "size and batch size are at least 1; found 0 and 8"),
         (lambda: PlaneInferer(32, batch_size=0), "size and batch size are at least 1; found 32 and 0"),
     ],
 )
@@ -232,3 +270,18 @@ def test_gpu_gives_the_cpu_s_logits(precision: str, tolerance: float) -> None:
     found = PlaneInferer(64, precision=precision)(volume.cuda(), network.cuda())
     assert found.is_cuda
     torch.testing.assert_close(found.cpu(), expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gpu_streams_the_cpu_s_logits() -> None:
+    network, images = (
+        take_a_peek(tiny_network(), support_set(3), Lora(rank=2), TapOptions(passes=1)),
+        random_images(9, 50),
+    )
+    expected = PlaneInferer(64, 4)(images, network)
+    network = network.cuda()
+    for batch_size in (4, None):
+        inferer = PlaneInferer(64, batch_size, precision="float32")
+        for logits, own in zip(inferer.stream(images, network, torch.device("cuda")), expected, strict=True):
+            torch.testing.assert_close(logits.cpu(), own, atol=1e-3, rtol=1e-3)

@@ -21,6 +21,13 @@ def test_paper_s_preset_is_plain() -> None:
     assert (options.rates, options.augment, options.average, options.guard) == ("even", "none", 0, "none")
 
 
+def test_thorough_preset_trains_the_head_too_unless_a_method_is_given() -> None:
+    adapter, options = use_preset("thorough")
+    assert (adapter.name, options.augment, options.guard) == ("lora+decoder", "upright", "held_out")
+    assert options.passes == 10 * TapOptions().passes
+    assert use_preset("thorough", "lora") == (Lora(), options)
+
+
 def test_what_is_given_replaces_the_preset() -> None:
     adapter, options = use_preset("paper", "lora", {"rank": 8, "alpha": None}, passes=2, learning_rate=None)
     assert adapter == Lora(rank=8, dropout=0.1)

@@ -22,6 +22,12 @@ def test_import_leaves_heavy_packages_alone(module: str) -> None:
     assert HEAVY.isdisjoint(loaded)
 
 
+def test_an_adapter_is_loaded_without_what_reads_files_and_trains() -> None:
+    program = "import json, sys, medtap; medtap.load_adapted; print(json.dumps(sorted(sys.modules)))"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert {"highdicom", "matplotlib", "monai", "nibabel", "skimage"}.isdisjoint(json.loads(printed.stdout))
+
+
 @pytest.mark.parametrize("name", medtap.__all__)
 def test_public_name_is_found_when_it_is_used(name: str) -> None:
     assert getattr(medtap, name) is not None

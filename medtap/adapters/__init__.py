@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from medtap.adapters.adapter import Adapter, AttachedAdapter
@@ -19,7 +20,7 @@ from medtap.adapters.selected import BitFit, DecoderTuning, FullTuning, NormTuni
 from medtap.adapters.ssf import Ssf
 from medtap.adapters.svf import Svf
 from medtap.errors import OptionError
-from medtap.options import fill, refuse_unknown
+from medtap.options import fill, refuse_unknown_choice
 
 ADAPTERS: dict[str, type[Adapter]] = {
     "lora": Lora,
@@ -69,13 +70,37 @@ def build_adapter(method: str, options: Mapping[str, Any] | None = None) -> Adap
     """
     if SIGN in method:
         return _joined(method.split(SIGN), options or {})
-    if method not in ADAPTERS:
-        raise OptionError(f"no method is called {method!r}", expected=f"one of {', '.join(ADAPTERS)}")
+    refuse_unknown_choice(f"no method is called {method!r}", method, ADAPTERS)
+    if isinstance(options, Mapping):
+        _refuse_options_of_others(method, options)
     return fill(ADAPTERS[method], options or {})
 
 
+def _refuse_options_of_others(method: str, options: Mapping[str, Any]) -> None:
+    own = _option_names(ADAPTERS[method])
+    for option in options:
+        others = [other for other, kind in ADAPTERS.items() if option in _option_names(kind)]
+        if option not in own and others:
+            raise OptionError(
+                f"{method} has no {option}",
+                expected=", ".join(own),
+                remedy=f"leave {option} out, or take a method that has it: {', '.join(others)}",
+            )
+
+
+def _option_names(kind: type[Adapter]) -> list[str]:
+    return [field.name for field in fields(kind)]  # type: ignore[arg-type]
+
+
 def _joined(methods: list[str], options: Mapping[str, Any]) -> Joined:
-    refuse_unknown(options, ["adapters"])
+    foreign = sorted(options.keys() - {"adapters"})
+    if foreign:
+        raise OptionError(
+            "joined methods have no options in common",
+            expected=f"adapters, a list of the options of {', '.join(methods)}",
+            found=", ".join(foreign),
+            remedy="leave that out, or put it there",
+        )
     each = options.get("adapters") or [{} for _ in methods]
     if len(each) != len(methods):
         raise OptionError("options of other adapters", expected=f"{len(methods)}", found=f"{len(each)}")

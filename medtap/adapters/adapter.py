@@ -9,15 +9,33 @@ from typing import Any
 
 from torch import Generator, Tensor, nn
 
+from medtap.adapters.parameters import load_values
 from medtap.networks.segmenter import FewShotSegmenter
 
 
 class AttachedAdapter(ABC):
-    """An adapter attached to one encoder. Until ``merge`` or ``detach`` the encoder computes through it."""
+    """An adapter attached to one encoder. Until ``merge`` or ``detach`` the encoder computes through it.
+
+    Attributes:
+        what: its values are called in errors, such as ``LoRA factors``.
+    """
+
+    what: str
 
     @abstractmethod
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters to train, and no other, with names that begin with their layer's; a shared one once."""
+
+    @abstractmethod
+    def layer_of(self, name: str) -> str:
+        """The layer of the encoder that the parameter of a name changes."""
+
     def layers(self) -> dict[str, list[nn.Parameter]]:
         """The parameters to train, and no other, by the name of the layer they change."""
+        layers: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            layers.setdefault(self.layer_of(name), []).append(parameter)
+        return layers
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The parameters to train, and no other."""
@@ -42,17 +60,17 @@ class AttachedAdapter(ABC):
     def detach(self) -> None:
         """Take the adapter off; the encoder is bit for bit what it was before ``attach``."""
 
-    @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
-        """The adapter's values by name, named as the encoder names the layers they change."""
+        """The adapter's values, named as its parameters."""
+        return {name: parameter.detach() for name, parameter in self.named_parameters()}
 
-    @abstractmethod
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take values that ``state_dict`` gave.
 
         Raises:
             WeightsError: names or shapes differ.
         """
+        load_values(dict(self.named_parameters()), state, self.what)
 
     def auxiliary_loss(self) -> Tensor | float:
         """What the adapter adds to the loss of the last forward pass."""

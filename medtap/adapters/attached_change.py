@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 from torch.nn.utils import parametrize
 
 from medtap.adapters.adapter import AttachedAdapter
-from medtap.adapters.parameters import freeze, load_values, restore_flags
+from medtap.adapters.parameters import freeze, restore_flags
 
 
 class AttachedChange(AttachedAdapter):
@@ -23,7 +23,7 @@ class AttachedChange(AttachedAdapter):
     """
 
     def __init__(self, encoder: nn.Module, changes: Mapping[str, nn.Module], what: str) -> None:
-        self._encoder, self._what = encoder, what
+        self._encoder, self.what = encoder, what
         self._names, self._changes = list(changes), nn.ModuleList(changes.values())
         self._flags = freeze(encoder)
         self._old = {name: encoder.get_parameter(name) for name in changes}
@@ -32,31 +32,26 @@ class AttachedChange(AttachedAdapter):
         for name, change in changes.items():
             layer, weight = self._place(name)
             parametrize.register_parametrization(layer, weight, change, unsafe=True)
-        self._start = {name: value.detach().clone() for name, value in self._own().items()}
+        self._start = {name: value.detach().clone() for name, value in self.named_parameters()}
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
         layer, _, weight = name.rpartition(".")
         return self._encoder.get_submodule(layer), weight
 
-    def _own(self) -> dict[str, nn.Parameter]:
-        """The trained values by name, such as ``x.pwconv1.weight.shift``, one that several changes share only once."""
-        own = {}
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The trained values by the weight's name, such as ``x.pwconv1.weight.shift``."""
         for name, value in self._changes.named_parameters():
             index, _, part = name.partition(".")
-            own[f"{self._names[int(index)]}.{part}"] = value
-        return own
+            yield f"{self._names[int(index)]}.{part}", value
 
-    def layers(self) -> dict[str, list[nn.Parameter]]:
-        """The trained values of every layer."""
-        layers: dict[str, list[nn.Parameter]] = {}
-        for name, parameter in self._own().items():
-            layers.setdefault(name.rsplit(".", 2)[0], []).append(parameter)
-        return layers
+    def layer_of(self, name: str) -> str:
+        """The name but for the weight and the value."""
+        return name.rsplit(".", 2)[0]
 
     @torch.no_grad()
     def reset(self, generator: Generator) -> None:  # noqa: ARG002
         """Back to the values that change nothing; none is drawn."""
-        for name, parameter in self._own().items():
+        for name, parameter in self.named_parameters():
             parameter.copy_(self._start[name])
 
     def train(self, mode: bool = True) -> None:
@@ -80,14 +75,6 @@ class AttachedChange(AttachedAdapter):
         for layer, order in self._order.items():
             _put_in_order(layer, order)
         restore_flags(self._encoder, self._flags)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Trained values by the weight's name, such as ``backbone.x.pwconv1.weight.shift``."""
-        return {name: value.detach() for name, value in self._own().items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take values by the weight's name."""
-        load_values(self._own(), state, self._what)
 
 
 def _put_in_order(layer: nn.Module, names: list[str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from medtap.adapters.adapter import AttachedAdapter
-from medtap.adapters.parameters import freeze, load_values, restore_flags
+from medtap.adapters.parameters import freeze, restore_flags
 
 
 class AttachedParameters(AttachedAdapter):
@@ -21,7 +21,7 @@ class AttachedParameters(AttachedAdapter):
     """
 
     def __init__(self, module: nn.Module, names: Collection[str], what: str) -> None:
-        self._module, self._what = module, what
+        self._module, self.what = module, what
         self._flags = freeze(module)
         self._old = {name: module.get_parameter(name) for name in names}
         self._own = {name: nn.Parameter(old.detach().clone()) for name, old in self._old.items()}
@@ -32,12 +32,13 @@ class AttachedParameters(AttachedAdapter):
             layer, _, own_name = name.rpartition(".")
             self._module.get_submodule(layer).register_parameter(own_name, parameter)
 
-    def layers(self) -> dict[str, list[nn.Parameter]]:
-        """The trained parameters of every layer."""
-        layers: dict[str, list[nn.Parameter]] = {}
-        for name, parameter in self._own.items():
-            layers.setdefault(name.rpartition(".")[0], []).append(parameter)
-        return layers
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The trained parameters by the network's own names for them."""
+        yield from self._own.items()
+
+    def layer_of(self, name: str) -> str:
+        """The name but for the parameter's own."""
+        return name.rpartition(".")[0]
 
     @torch.no_grad()
     def reset(self, generator: Generator) -> None:  # noqa: ARG002
@@ -53,14 +54,8 @@ class AttachedParameters(AttachedAdapter):
         restore_flags(self._module, self._flags)
 
     def detach(self) -> None:
-        """Put the network's own parameters back."""
+        """Put the network's own parameters back, on the device and of the type that the network has now."""
+        for name, old in self._old.items():
+            old.data = old.data.to(self._own[name])
         self._put(self._old)
         restore_flags(self._module, self._flags)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Trained parameters by the network's own names for them."""
-        return {name: value.detach() for name, value in self._own.items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take parameters by name."""
-        load_values(self._own, state, self._what)

@@ -8,8 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from medtap.adapters.adapter import Adapter
-from medtap.adapters.branches import AttachedBranches, Branch, draw_kaiming, width_of
+from medtap.adapters.branches import AttachedBranches, Branch, width_of
 from medtap.adapters.orchestration import Orchestration
+from medtap.adapters.parameters import draw_kaiming
 from medtap.adapters.targets import choose_targets
 from medtap.errors import OptionError
 

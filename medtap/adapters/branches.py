@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Generator, Tensor, nn
 
 from medtap.adapters.adapter import AttachedAdapter
-from medtap.adapters.parameters import freeze, load_values, restore_flags
+from medtap.adapters.parameters import freeze, restore_flags
 
 
 class Branch(nn.Module):
@@ -25,6 +24,10 @@ class Branch(nn.Module):
 
     def settle(self) -> None:
         """Fold together what can be, as training is over."""
+
+    def folded(self, layer: nn.Module) -> dict[str, Tensor]:
+        """New values of the layer's parameters that make up for the branch, where it is linear."""
+        raise NotImplementedError
 
     def add_to(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """The forward hook of the layer: a 1x1 convolution's maps [B,C,h,w] are brought to channels last and back."""
@@ -46,7 +49,7 @@ class AttachedBranches(AttachedAdapter):
     """
 
     def __init__(self, encoder: nn.Module, branches: Mapping[str, Branch], what: str) -> None:
-        self._encoder, self._branches, self._what = encoder, dict(branches), what
+        self._encoder, self._branches, self.what = encoder, dict(branches), what
         self._flags = freeze(encoder)
         self._hooks = {name: self._add(name, branch) for name, branch in self._branches.items()}
         self.reset(Generator().manual_seed(0))
@@ -63,22 +66,17 @@ class AttachedBranches(AttachedAdapter):
         return layer.register_forward_hook(branch.add_to)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters to train with their names in the encoder, shared ones once."""
-        seen: set[nn.Parameter] = set()
+        """The branches' parameters, such as ``x.pwconv1.bottleneck.up.weight``; a shared one is the first branch's."""
+        names: dict[nn.Parameter, str] = {}
         for name, branch in self._branches.items():
             for own, parameter in branch.named_parameters(prefix=name):
-                if parameter not in seen:
-                    seen.add(parameter)
-                    yield own, parameter
+                names.setdefault(parameter, own)
+        return ((name, parameter) for parameter, name in names.items())
 
-    def layers(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of the branches by layer; shared ones are their first layer's."""
-        own = dict(self.named_parameters())
-        layers: dict[str, list[nn.Parameter]] = {}
-        for name in self._branches:
-            held = [parameter for key, parameter in own.items() if key.startswith(f"{name}.")]
-            layers.setdefault(name.rpartition(".")[0], []).extend(held)
-        return layers
+    def layer_of(self, name: str) -> str:
+        """The name up to the branch's own."""
+        branch = next(branch for branch in self._branches if name.startswith(f"{branch}."))
+        return branch.rpartition(".")[0]
 
     @torch.no_grad()
     def reset(self, generator: Generator) -> None:
@@ -95,7 +93,7 @@ class AttachedBranches(AttachedAdapter):
     def merge(self) -> None:
         """Freeze the branches where they are: they are no change of the layers' weights."""
         self.train(False)
-        flags = self._flags | dict.fromkeys(self.state_dict(), False)
+        flags = self._flags | {name: False for name, _ in self.named_parameters()}
         for branch in self._branches.values():
             branch.settle()
         restore_flags(self._encoder, flags)
@@ -107,19 +105,18 @@ class AttachedBranches(AttachedAdapter):
             delattr(self._layer(name), name.rpartition(".")[2])
         restore_flags(self._encoder, self._flags)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The branches' values by name, such as ``x.pwconv1.bottleneck.up.weight``."""
-        return {name: parameter.detach() for name, parameter in self.named_parameters()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take the branches' values by name."""
-        load_values(dict(self.named_parameters()), state, self._what)
+class FoldedBranches(AttachedBranches):
+    """Linear branches: ``merge`` folds them into the layers' weights."""
 
-
-def draw_kaiming(weight: Tensor, generator: Generator) -> None:
-    """Fill a weight by Kaiming's uniform law with a = sqrt 5, as torch's own layers start."""
-    drawn = torch.empty(weight.shape)
-    weight.copy_(nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=generator))
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Fold the branches into new weight tensors; the old tensors are left as they were."""
+        for name, branch in self._branches.items():
+            layer = self._layer(name)
+            for own, value in branch.folded(layer).items():
+                layer.register_parameter(own, nn.Parameter(value))
+        self.detach()
 
 
 def width_of(layer: nn.Module) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +11,9 @@ from torch.nn import functional as F
 
 from medtap.adapters.adapter import Adapter
 from medtap.adapters.bottleneck import Bottleneck, choose_blocks
-from medtap.adapters.branches import AttachedBranches, Branch, draw_kaiming, width_of
+from medtap.adapters.branches import AttachedBranches, Branch, FoldedBranches, width_of
 from medtap.adapters.orchestration import Coefficients, Orchestration
+from medtap.adapters.parameters import draw_kaiming
 from medtap.adapters.targets import choose_targets
 from medtap.errors import OptionError
 
@@ -63,30 +63,8 @@ class Cobot(Adapter):
         """Attach in place beside the encoder's blocks."""
         width = self.width or WIDTHS[self.bottleneck]
         if self.bottleneck == "lora":
-            return AttachedCobotLora(encoder, _low_ranks(encoder, self.targets, width))
+            return FoldedBranches(encoder, _low_ranks(encoder, self.targets, width), _WHAT)
         return AttachedBranches(encoder, _bottlenecks(encoder, self.targets, width, self.dropout), _WHAT)
-
-
-class AttachedCobotLora(AttachedBranches):
-    """COBOT's LoRA attached to an encoder. It is linear, so that ``merge`` folds it into weights.
-
-    Args:
-        encoder: of any kind.
-        branches: by name, see ``AttachedBranches``.
-    """
-
-    def __init__(self, encoder: nn.Module, branches: Mapping[str, OrchestratedLora]) -> None:
-        super().__init__(encoder, branches, _WHAT)
-        self._low_ranks = dict(branches)
-
-    @torch.no_grad()
-    def merge(self) -> None:
-        """Fold B D (lambda + gamma) A into new weight tensors; the old tensors are left as they were."""
-        for name, branch in self._low_ranks.items():
-            layer = self._layer(name)
-            old = layer.get_parameter("weight")
-            layer.register_parameter("weight", nn.Parameter(old + branch.weight().view_as(old)))
-        self.detach()
 
 
 class OrchestratedLora(Branch):
@@ -118,10 +96,11 @@ class OrchestratedLora(Branch):
         """From [...,C] to what is added, zero around the channels that are changed."""
         return F.pad(self.lora_B(self.inner(self.lora_A(inputs))), self.around)
 
-    def weight(self) -> Tensor:
-        """The whole as one weight, of as many rows as the layer gives channels."""
+    def folded(self, layer: nn.Module) -> dict[str, Tensor]:
+        """The weight W + B D (lambda + gamma) A."""
+        old = layer.get_parameter("weight")
         product = self.lora_B.weight @ self.inner.matrix().T @ self.lora_A.weight
-        return F.pad(product, (0, 0, *self.around))
+        return {"weight": old + F.pad(product, (0, 0, *self.around)).view_as(old)}
 
 
 def choose_projections(encoder: nn.Module, targets: str) -> list[tuple[str, str]]:

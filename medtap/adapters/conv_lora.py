@@ -9,9 +9,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from medtap.adapters.adapter import Adapter
-from medtap.adapters.branches import AttachedBranches, Branch, draw_kaiming, width_of
+from medtap.adapters.branches import AttachedBranches, Branch, width_of
 from medtap.adapters.grids import TokenGrid, follow_grids, map_of_tokens, tokens_of_map
 from medtap.adapters.low_rank import choose_low_rank
+from medtap.adapters.parameters import draw_kaiming
 from medtap.adapters.routing import TopGate
 from medtap.errors import OptionError
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
 from medtap.adapters.adapter import Adapter, AttachedAdapter
-from medtap.errors import WeightsError
 from medtap.networks.segmenter import FewShotSegmenter
 
 SIGN = "+"
@@ -45,17 +44,19 @@ class AttachedJoined(AttachedAdapter):
     """
 
     def __init__(self, attached: Sequence[AttachedAdapter]) -> None:
-        self._attached = list(attached)
+        self._attached, self.what = list(attached), "values of joined adapters"
         for parameter in self.parameters():
             parameter.requires_grad_(True)
 
-    def layers(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of all, each layer named as its own adapter names it."""
-        layers: dict[str, list[nn.Parameter]] = {}
-        for attached in self._attached:
-            for name, parameters in attached.layers().items():
-                layers.setdefault(name, []).extend(parameters)
-        return layers
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters of all, with the adapter's place before the name: ``0.x.qkv.lora_A.weight``."""
+        for place, attached in enumerate(self._attached):
+            yield from ((f"{place}.{name}", parameter) for name, parameter in attached.named_parameters())
+
+    def layer_of(self, name: str) -> str:
+        """The layer, named as its own adapter names it."""
+        place, _, own = name.partition(".")
+        return self._attached[int(place)].layer_of(own)
 
     def reset(self, generator: Generator) -> None:
         """Draw the initial values of one after another."""
@@ -76,22 +77,6 @@ class AttachedJoined(AttachedAdapter):
         """Take all off."""
         for attached in reversed(self._attached):
             attached.detach()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The values of all, with the adapter's place before the name: ``0.x.qkv.lora_A.weight``."""
-        states = enumerate(attached.state_dict() for attached in self._attached)
-        return {f"{place}.{name}": value for place, state in states for name, value in state.items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take values that ``state_dict`` gave."""
-        own: list[dict[str, Tensor]] = [{} for _ in self._attached]
-        for key, value in state.items():
-            place, _, name = key.partition(".")
-            if not (place.isdecimal() and int(place) < len(own)):
-                raise WeightsError(f"the values do not fit {len(own)} joined adapters, first at {key!r}")
-            own[int(place)][name] = value
-        for attached, values in zip(self._attached, own, strict=True):
-            attached.load_state_dict(values)
 
     def auxiliary_loss(self) -> Tensor | float:
         """The sum of what each adds."""

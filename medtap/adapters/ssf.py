@@ -17,7 +17,8 @@ class Ssf(Adapter):
     """SSF: scale * y + shift for each output channel of a layer or norm (equation 3), 1 and 0 at the start.
 
     It is computed as a layer of weight scale * W and bias scale * b + shift (section 3.3). A layer without a bias is
-    scaled alone: the shift of the norm that follows does the rest.
+    scaled alone: the shift of the norm that follows does the rest. What is trained is scale - 1, so that weight decay
+    draws the scale to 1.
 
     Attributes:
         targets: which layers, see ``choose_targets``; ``all``, as in the paper, are the Linear layers, convolutions and
@@ -32,10 +33,10 @@ class Ssf(Adapter):
         changes: dict[str, nn.Module] = {}
         for name in choose_targets(encoder, self.targets, _can_change):
             parameters = dict(encoder.get_submodule(name).named_parameters(recurse=False))
-            scale = nn.Parameter(parameters["weight"].new_ones(len(parameters["weight"])))
-            changes[f"{name}.weight"] = ScaleAndShift(scale)
+            change = nn.Parameter(parameters["weight"].new_zeros(len(parameters["weight"])))
+            changes[f"{name}.weight"] = ScaleAndShift(change)
             if "bias" in parameters:
-                changes[f"{name}.bias"] = ScaleAndShift(scale, nn.Parameter(torch.zeros_like(scale)))
+                changes[f"{name}.bias"] = ScaleAndShift(change, nn.Parameter(torch.zeros_like(change)))
         return AttachedChange(encoder, changes, what="SSF values")
 
 
@@ -43,17 +44,17 @@ class ScaleAndShift(nn.Module):
     """Scales a weight or bias by output channel and shifts it.
 
     Args:
-        scale: [Co].
+        scale_change: the scale less 1, [Co].
         shift: [Co]; none by default.
     """
 
-    def __init__(self, scale: nn.Parameter, shift: nn.Parameter | None = None) -> None:
+    def __init__(self, scale_change: nn.Parameter, shift: nn.Parameter | None = None) -> None:
         super().__init__()
-        self.scale, self.shift = scale, shift
+        self.scale_change, self.shift = scale_change, shift
 
     def forward(self, value: Tensor) -> Tensor:
         """Change a weight or bias [Co,...]."""
-        scaled = value * self.scale.view(-1, *[1] * (value.ndim - 1))
+        scaled = value * (1 + self.scale_change).view(-1, *[1] * (value.ndim - 1))
         return scaled if self.shift is None else scaled + self.shift
 
 

@@ -14,10 +14,10 @@ from torch import Generator
 
 from medtap.adaptation import take_a_peek
 from medtap.adapters import AttachedAdapter
-from medtap.benchmarks.cost import timed
 from medtap.benchmarks.method import Method
 from medtap.benchmarks.methods import Defaults, build_method
 from medtap.benchmarks.tap_method import TapMethod
+from medtap.benchmarks.timing import timed
 from medtap.errors import OptionError
 from medtap.half_precision import compact, rounded
 from medtap.memory import keep_large_buffers

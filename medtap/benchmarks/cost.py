@@ -2,122 +2,82 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
 
-from medtap.adaptation import TapOptions, take_a_peek
-from medtap.adapters import Lora
-from medtap.benchmarks.reference import reference_query
-from medtap.memory import keep_large_buffers, peak_memory_mb
-from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.networks.zoo import load_network
-from medtap.options import fill
-from medtap.pretraining.synthetic import generated_task
-from medtap.support import SupportSet
+from medtap.benchmarks.cost_curves import cost_curves
+from medtap.benchmarks.cost_measures import measure
+from medtap.benchmarks.cost_options import CostOptions
+from medtap.benchmarks.fresh_process import in_fresh_process
+from medtap.benchmarks.markdown import markdown_table
+from medtap.outputs import RunFolder, atomic_write
 
-
-@dataclass(frozen=True)
-class CostOptions:
-    """What to measure.
-
-    Attributes:
-        networks: names of the zoo, or folders.
-        sizes: sides of the images in pixels.
-        shots: values of K.
-        passes: T.
-        queries: queries a support set, by which the total of the reference is reckoned.
-        repeats: measurements, of which the median is told; after one that is not counted.
-    """
-
-    networks: tuple[str, ...] = ("medtap-atto",)
-    sizes: tuple[int, ...] = (256,)
-    shots: tuple[int, ...] = (1, 5)
-    passes: int = 8
-    queries: int = 20
-    repeats: int = 3
+TABLE, CURVES = "table.md", "chart.svg"
+_COLUMNS = {
+    "adapting, s": "adapt_seconds",
+    "/ floor": "adapt_over_floor",
+    "/ own floor": "adapt_over_own_floor",
+    "query, s": "query_seconds",
+    "/ encoder": "query_over_floor",
+    "reference, s": "reference_seconds_per_query",
+    "speed-up": "speedup_over_reference",
+    "of a query": "query_speedup_over_reference",
+    "MB": "peak_rss_mb",
+}
+"""Columns of the table, by their key in ``results.json``; seconds have their interquartile range in brackets."""
 
 
 def run_cost(
-    options: Mapping[str, Any], seed: int, config: Path, say: Callable[[str], None] = lambda _: None
+    options: Mapping[str, Any],
+    seed: int,
+    config: Path,
+    *,
+    run: RunFolder,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Measure every setting; ``settings`` by ``"<network>-<size>-k<K>"``, times in seconds.
+    """Measure every setting, each in a process of its own; ``settings`` by name, times in seconds.
+
+    Writes ``table.md`` and ``chart.svg``.
 
     Args:
         options: of `CostOptions`.
         seed: of pictures and adapters.
         config: the file that the options come from.
+        run: the open folder.
         say: is told of each setting before it is measured.
 
     Raises:
-        OptionError: an option is unknown.
+        OptionError: an option is unknown, or a value is refused.
     """
-    keep_large_buffers()
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    if isinstance(values.get("shots"), int):
-        values["shots"] = (values["shots"],)
-    cost = fill(CostOptions, values, config)
-    settings = {}
-    for name in cost.networks:
-        network = load_network(name)
-        for size in cost.sizes:
-            for shots in cost.shots:
-                setting = f"{Path(name).name}-{size}-k{shots}"
-                say(f"measuring {setting}")
-                settings[setting] = measure(network, size, shots, cost, seed)
-    protocol = {"passes": cost.passes, "queries": cost.queries, "repeats": cost.repeats}
-    return {"protocol": {**protocol, "threads": torch.get_num_threads()}, "settings": settings}
+    cost = CostOptions.read(options, config)
+    rows = {}
+    for name, setting in cost.settings.items():
+        say(f"measuring {name}")
+        rows[name] = in_fresh_process(measure, setting, cost, seed)
+    measured = dict(zip(cost.settings.values(), rows.values(), strict=True))
+    for name, content in ((TABLE, cost_table(rows)), (CURVES, cost_curves(measured))):
+        with atomic_write(run.file(name)) as partial:
+            partial.write_text(content, encoding="utf-8")
+    return {"protocol": _protocol(cost), "settings": rows}
 
 
-def measure(network: FewShotSegmenter, size: int, shots: int, cost: CostOptions, seed: int) -> dict[str, float]:
-    """Measure one setting: adaptation, a query, their floors, the reference, and the ratios between them."""
-    images, masks = generated_task(max(shots, 2), size, Generator().manual_seed(seed))
-    support = SupportSet.from_tensors(images[:shots], masks[:shots], ("thing",))
-    options, query = TapOptions(passes=cost.passes, guard="none", seed=seed), images[-1:]
-    adapted = take_a_peek(network, support, Lora(), options)
-    with torch.no_grad():
-        query_seconds = timed(lambda: adapted(query), 10 * cost.repeats)
-        encode_seconds = timed(lambda: network.encode(query), 10 * cost.repeats)
-    adapt_seconds = timed(lambda: take_a_peek(network, support, Lora(), options), cost.repeats)
-    floor_seconds = cost.passes * timed(trainable_pass(network, support.images), cost.repeats)
-    labels = support.masks
-    reference = timed(lambda: reference_query(network, query, support.images, labels, Lora(), options), 1, warm_up=0)
-    return {
-        "speedup_over_reference": cost.queries * reference / (adapt_seconds + cost.queries * query_seconds),
-        "adapt_over_floor": adapt_seconds / floor_seconds,
-        "query_over_floor": query_seconds / encode_seconds,
-        "adapt_seconds": adapt_seconds,
-        "query_seconds": query_seconds,
-        "reference_seconds_per_query": reference,
-        "peak_rss_mb": peak_memory_mb(),
-    }
+def _protocol(cost: CostOptions) -> dict[str, Any]:
+    told = {"passes": cost.passes, "queries": cost.queries, "repeats": cost.repeats, "guard": "none"}
+    weights = {name: "random" if name in cost.built else "trained" for name in cost.networks}
+    reckoned = "start + T * (K * step + query), each measured"
+    return {**told, "weights": weights, "reference": reckoned, "threads": torch.get_num_threads()}
 
 
-def trainable_pass(network: FewShotSegmenter, images: Tensor) -> Callable[[], None]:
-    """The floor of one pass: images [K,3,S,S] forward and backward through the encoder with its adapter, no head."""
-    shared = share_weights(network).eval().requires_grad_(False)
-    attached = Lora().attach(shared.encoder)
-
-    def run() -> None:
-        loss = torch.stack([level.mean() for level in shared.encode(images)]).sum()
-        torch.autograd.grad(loss, list(attached.parameters()))
-
-    return run
+def cost_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """The settings as a table of Markdown."""
+    lines = [(name, *(_cell(row, key) for key in _COLUMNS.values())) for name, row in rows.items()]
+    return markdown_table(("", *_COLUMNS), lines) + "\n"
 
 
-def timed(work: Callable[[], object], repeats: int, warm_up: int = 1) -> float:
-    """Median seconds of some work."""
-    for _ in range(warm_up):
-        work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return median(seconds)
+def _cell(row: Mapping[str, float], key: str) -> str:
+    if f"{key}_spread" in row:
+        return f"{row[key]:.3g} ({row[f'{key}_spread']:.1g})"
+    return f"{row[key]:.3g}" if row[key] < 1000 else f"{row[key]:.0f}"

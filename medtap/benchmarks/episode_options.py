@@ -33,7 +33,8 @@ class EpisodeOptions:
         size: side in pixels of the network's input; the network's own when None.
         score_size: side of the squares that images are scored on; their own grid alone when None. Volumes are always
             scored on their own grid.
-        shots: K.
+        shots: K images, or K volumes where ``planes`` is more than 1.
+        planes: support planes of each volume.
         episodes: number of queries.
         queries_per_support: episodes that share one support set.
         published: name of the data set in ``published.yaml``, if it is there.
@@ -55,6 +56,7 @@ class EpisodeOptions:
     size: int | None = None
     score_size: int | None = 400
     shots: int = 5
+    planes: int = 1
     episodes: int = 150
     queries_per_support: int = 10
     published: str = ""

@@ -60,7 +60,13 @@ def run_episodes(
     methods = {name: build_method(name, entry, defaults) for name, entry in chosen.methods.items()}
     gallery = Gallery(chosen.reading)
     sampler = EpisodeSampler(
-        gallery.pictures, chosen.shots, chosen.queries_per_support, seed, chosen.support, chosen.queries
+        gallery.pictures,
+        chosen.shots,
+        chosen.queries_per_support,
+        seed,
+        chosen.support,
+        chosen.queries,
+        chosen.planes,
     )
     episodes = sampler.draw(chosen.episodes)
     write_manifest(run, episodes, sampler)
@@ -94,7 +100,7 @@ def write_manifest(run: RunFolder, episodes: Sequence[Episode], sampler: Episode
 
 def protocol(options: EpisodeOptions, gallery: Gallery, episodes: Sequence[Episode]) -> dict[str, Any]:
     """How was measured, and on what, for ``results.json``."""
-    kept = ("shots", "episodes", "queries_per_support", "layout", "support", "queries", "size", "note")
+    kept = ("shots", "planes", "episodes", "queries_per_support", "layout", "support", "queries", "size", "note")
     own_grid = options.score_size is None or episodes[0].query.plane is not None
     return {
         **{name: getattr(options, name) for name in kept},

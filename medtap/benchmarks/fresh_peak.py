@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from pathlib import Path
 
-_RESET = "/proc/self/clear_refs"
+from medtap.memory import give_back_buffers
+
+_RESET = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # see proc(5)
 
 
@@ -15,10 +15,8 @@ def begin_peak() -> None:
 
     Elsewhere than on Linux, or where its kernel refuses, the peak stays that of the whole process so far.
     """
-    if not sys.platform.startswith("linux"):
-        return
+    give_back_buffers()
     try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-        Path(_RESET).write_text(_RESET_PEAK, encoding="ascii")
-    except (OSError, AttributeError):
+        _RESET.write_text(_RESET_PEAK, encoding="ascii")
+    except OSError:
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from medtap.benchmarks.markdown import markdown_table
 
 _FILE = Path(__file__).with_name("published.yaml")
 _SHOTS = (1, 5)
@@ -49,7 +51,7 @@ def _our_table(methods: Mapping[str, Mapping[str, Any]]) -> str:
         gain = row["difference_to_vanilla"]["miou"] if "difference_to_vanilla" in row else None
         scores = [_per_cent(row["miou"]), _per_cent(gain, "+"), _per_cent(row["dice"]), _per_cent(row["fb_iou"])]
         rows.append((name, *scores, *(_number(row["cost"].get(key), form) for key, form in _COSTS.values())))
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -63,7 +65,7 @@ def _per_class_table(methods: Mapping[str, Mapping[str, Any]]) -> str:
     for name, row in methods.items():
         scores = (row["per_class"][each][score] for each in classes for score in ("miou", "dice"))
         rows.append((name, *map(_per_cent, scores)))
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _published_table(results: Mapping[str, Any]) -> str:
@@ -76,7 +78,7 @@ def _published_table(results: Mapping[str, Any]) -> str:
         rows.append((name, *(known.get(k, "-") for k in columns)))
     for name, row in results["methods"].items():
         rows.append((f"**{name}** (this run)", *(_per_cent(row["miou"]) if k == shots else "" for k in columns)))
-    return _table(("method", *(f"{k}-shot" for k in columns)), rows)
+    return markdown_table(("method", *(f"{k}-shot" for k in columns)), rows)
 
 
 def _told(results: Mapping[str, Any]) -> str:
@@ -93,8 +95,3 @@ def _per_cent(score: Mapping[str, Any] | None, sign: str = "") -> str:
         return "-"
     mean, *interval = (f"{100 * value:{sign}.1f}" for value in (score["mean"], *(score["ci95"] or ())))
     return f"{mean} ({' to '.join(interval)})" if interval else mean
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = (head, ["---"] * len(head), *rows)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -9,7 +9,12 @@ from typing import Any
 from medtap.benchmarks.adapter_cost import run_adapter_cost
 from medtap.benchmarks.cost import run_cost
 from medtap.benchmarks.episodes import JOURNAL, run_episodes
+from medtap.benchmarks.heads import run_heads
+from medtap.benchmarks.many import run_many
 from medtap.benchmarks.source import run_source
+from medtap.benchmarks.speed import run_speed
+from medtap.benchmarks.start_up import run_start_up
+from medtap.benchmarks.tricks import run_tricks
 from medtap.errors import OptionError
 from medtap.options import read_config
 from medtap.outputs import RunFolder, write_json
@@ -18,12 +23,19 @@ from medtap.outputs.tables import plain
 
 KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "cost": run_cost,
+    "tricks": run_tricks,
+    "start_up": run_start_up,
+    "many": run_many,
+    "speed": run_speed,
     "adapter_cost": run_adapter_cost,
+    "heads": run_heads,
     "source": run_source,
     "episodes": run_episodes,
 }
 RESUMED = ("episodes",)
 """Kinds that keep a journal in the folder, so that a run of other methods goes on with it."""
+WRITING = (*RESUMED, "cost", "tricks")
+"""Kinds that write files of their own into the folder."""
 RESULTS = "results.json"
 _MAY_DIFFER = ("methods", "network", "episodes", "note", "published")  # of runs that share a journal
 
@@ -61,7 +73,7 @@ def run_benchmark(
     with RunFolder(out, inputs=inputs, options=request, overwrite=overwrite or goes_on) as run:
         if overwrite:
             (run.path / JOURNAL).unlink(missing_ok=True)
-        own = {"run": run} if kind in RESUMED else {}
+        own = {"run": run} if kind in WRITING else {}
         results = KINDS[kind](options, seed, config, say=say, **own)
         write_json(run.file(RESULTS), results)
     return results

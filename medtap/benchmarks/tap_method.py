@@ -33,7 +33,7 @@ class TapEntry:
         size: side in pixels of the support pictures and, unless ``inference`` says else, of queries; the benchmark's
             where None.
         preset: a name of `PRESETS`, which the rest replaces in parts.
-        method: name of the adapter.
+        method: name of the adapter; the preset's when None.
         adapter: options of it.
         tap: of `TapOptions`; ``passes: 0`` does not adapt.
         inference: of `SegmentOptions`.
@@ -42,7 +42,7 @@ class TapEntry:
     network: str = ""
     size: int | None = None
     preset: str = "medtap"
-    method: str = "lora"
+    method: str | None = None
     adapter: Mapping[str, Any] = field(default_factory=dict)
     tap: Mapping[str, Any] = field(default_factory=dict)
     inference: Mapping[str, Any] = field(default_factory=dict)
@@ -104,7 +104,8 @@ class TapMethod:
 
 
 def _described(options: TapOptions, device: str) -> dict[str, Any]:
-    """The options, with the precision of the passes told only where it is not single, as the first journals had it."""
-    told = {name: value for name, value in vars(options).items() if name != "precision"}
+    """The options, as the first journals had them: the precision told where it is not single, a patience where set."""
+    later = {"precision": False, "patience": options.patience > 0}
+    told = {name: value for name, value in vars(options).items() if later.get(name, True)}
     low = options.precision == "bfloat16" or (options.precision == "auto" and has_bfloat16(device))
     return told | {"precision": "bfloat16"} if low and options.passes else told

@@ -16,7 +16,6 @@ from medtap.networks.learner_ensemble import LearnerEnsemble
 from medtap.networks.mask_classifier import MaskClassifier
 from medtap.networks.origin import origin
 from medtap.networks.prior_guidance import PriorGuidance, pointwise, prior_masks
-from medtap.networks.resampling import enlarge_to_pixels
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
 from medtap.networks.shot_weighting import ShotWeighting, gram_distances, gram_matrix
 
@@ -43,6 +42,7 @@ class BamSegmenter(FewShotSegmenter):
 
     encoder: DilatedResNet
     size = 473
+    aligned = True
 
     def __init__(self, encoder: DilatedResNet, width: int = 256, base_classes: int = 0, shots: int = 1) -> None:
         super().__init__()
@@ -71,15 +71,13 @@ class BamSegmenter(FewShotSegmenter):
         return prototypes, deepest, gram_matrix(support[0])
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features against a memory, its shots weighted, into logits [B,2,8h-7,8w-7]."""
+        """Decode query features against a memory, its shots weighted, into logits [B,2,h,w]."""
         prototypes, deepest, grams = memory
         distances = gram_distances(gram_matrix(query[0]), grams)
         weights = self.weighting(distances)
         priors = _weighted(weights, prior_masks(query[2], deepest)).unsqueeze(1)
         logits = self._decode(self.guidance.narrow(query), _weighted(weights, prototypes), priors)
-        if self.ensemble is not None:
-            logits = self.ensemble(logits, query[2], _weighted(weights, distances))
-        return enlarge_to_pixels(logits)
+        return logits if self.ensemble is None else self.ensemble(logits, query[2], _weighted(weights, distances))
 
     def _decode(self, query: Tensor, prototypes: Tensor, priors: Tensor) -> Tensor:
         merged = self.merge(torch.cat([query, prototypes.expand_as(query), priors], dim=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, resize_logits, unfold_shots
+from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, unfold_shots
 from medtap.networks.shots import select_shots
 
 
@@ -44,7 +44,7 @@ def recall_classes(
         else:
             own = select_shots(own, shots)
         binary.append(network.recall(query, own))
-    return resize_logits(combine_classes(torch.stack(binary)), size)
+    return network.resize(combine_classes(torch.stack(binary)), size)
 
 
 def combine_classes(binary_logits: Tensor) -> Tensor:

@@ -121,6 +121,7 @@ class DcamaSegmenter(FewShotSegmenter):
     """
 
     size = 384
+    aligned = True
 
     def __init__(self, encoder: BlockEncoder, heads: int = 8) -> None:
         super().__init__()

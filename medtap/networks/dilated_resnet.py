@@ -31,12 +31,7 @@ class DilatedResNet(nn.Module):
     def __init__(self, stem: int, widths: Sequence[int], depths: Sequence[int]) -> None:
         super().__init__()
         self.channels = tuple(widths[1:])
-        self.stem = nn.Sequential(
-            *_convolution(3, stem, stride=2),
-            *_convolution(stem, stem),
-            *_convolution(stem, 2 * stem),
-            nn.MaxPool2d(3, stride=2, padding=1),
-        )
+        self.stem = deep_stem(stem)
         ends = pairwise((2 * stem, *widths))
         layers = map(_layer, ends, depths, _STRIDES, _DILATIONS)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
@@ -56,11 +51,12 @@ class Bottleneck(nn.Module):
         width: channels of its output, four times those between.
         stride: of the 3x3 convolution.
         dilation: of the 3x3 convolution.
+        activated: whether a ReLU ends it.
     """
 
-    def __init__(self, given: int, width: int, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(self, given: int, width: int, stride: int = 1, dilation: int = 1, *, activated: bool = True) -> None:
         super().__init__()
-        narrow = width // _EXPANSION
+        narrow, self.activated = width // _EXPANSION, activated
         self.conv1, self.bn1 = nn.Conv2d(given, narrow, 1, bias=False), nn.BatchNorm2d(narrow)
         self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, padding=dilation, dilation=dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(narrow)
@@ -74,7 +70,13 @@ class Bottleneck(nn.Module):
         inner = self.bn1(self.conv1(maps)).relu()
         inner = self.bn2(self.conv2(inner)).relu()
         total: Tensor = self.bn3(self.conv3(inner)) + self.downsample(maps)
-        return total.relu()
+        return total.relu() if self.activated else total
+
+
+def deep_stem(width: int) -> nn.Sequential:
+    """Three 3x3 convolutions and a pooling, of stride 4: [B,3,H,W] -> [B,2*width,h,w]."""
+    convolutions = *_convolution(3, width, stride=2), *_convolution(width, width), *_convolution(width, 2 * width)
+    return nn.Sequential(*convolutions, nn.MaxPool2d(3, stride=2, padding=1))
 
 
 def _convolution(given: int, width: int, stride: int = 1) -> tuple[nn.Module, ...]:

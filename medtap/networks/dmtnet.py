@@ -24,7 +24,7 @@ from medtap.networks.anchors import (
 )
 from medtap.networks.blocks import BlockEncoder, resnet50_blocks
 from medtap.networks.correlation import hypercorrelations, resize_masks
-from medtap.networks.hypercorrelation import WIDTHS, HypercorrelationHead, enlarge
+from medtap.networks.hypercorrelation import WIDTHS, HypercorrelationSegmenter
 from medtap.networks.origin import origin
 from medtap.networks.pairs import mean_over_shots
 from medtap.networks.patnet import by_block, random_anchors
@@ -35,7 +35,7 @@ _WEIGHTS = "`medtap convert` of a checkpoint from https://github.com/ChenJiayi68
 _PARTS = 4  # cells along a side of a map
 
 
-class DmtnetSegmenter(FewShotSegmenter):
+class DmtnetSegmenter(HypercorrelationSegmenter):
     """PATNet whose query is half transformed by its own prototypes, and with a second branch for the background.
 
     Args:
@@ -43,19 +43,9 @@ class DmtnetSegmenter(FewShotSegmenter):
         widths: channels of the head.
     """
 
-    size = 400
-
     def __init__(self, encoder: BlockEncoder, widths: Sequence[int] = WIDTHS) -> None:
-        super().__init__()
-        self.encoder, self.depths = encoder, encoder.depths
-        self.anchors = random_anchors(encoder.channels)
-        self.query_anchors = random_anchors(encoder.channels)
-        self.head = HypercorrelationHead(encoder.depths, widths)
-
-    def encode(self, images: Tensor) -> Features:
-        """Encode images [B,3,H,W] in [0,1] into one map a block, of strides 8, 16 and 32."""
-        maps: Features = self.encoder(images)
-        return maps
+        super().__init__(encoder, widths)
+        self.anchors, self.query_anchors = (random_anchors(encoder.channels) for _ in range(2))
 
     def remember(self, support: Features, support_masks: Tensor) -> Memory:
         """Keep what a shot gives of each block.
@@ -74,7 +64,7 @@ class DmtnetSegmenter(FewShotSegmenter):
         return tuple(part for parts in zip(*kept, strict=True) for part in parts)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features against a memory into logits [B,2,8h,8w], the mean over shots."""
+        """Decode query features against a memory into logits [B,2,2h,2w], the mean over shots."""
         duals, leans, foreground, _ = _quarters(memory)
         return self._branch(query, (*duals, *leans, *foreground))
 
@@ -84,7 +74,7 @@ class DmtnetSegmenter(FewShotSegmenter):
         return self._branch(query, (*duals, *leans, *background))
 
     def _branch(self, query: Features, memory: Memory) -> Tensor:
-        return enlarge(mean_over_shots(self._decode_pairs, query, memory, memory[2 * len(query)].shape[-2:]), 4)
+        return mean_over_shots(self._decode_pairs, query, memory, memory[2 * len(query)].shape[-2:])
 
     def _decode_pairs(self, query: Features, memory: Memory) -> Tensor:
         count = len(query)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
-from medtap.networks.blocks import BlockEncoder, resnet50_blocks
+from medtap.networks.blocks import resnet50_blocks
 from medtap.networks.correlation import hypercorrelations, resize_masks, unit
-from medtap.networks.hypercorrelation import WIDTHS, HypercorrelationHead, enlarge
+from medtap.networks.hypercorrelation import HypercorrelationSegmenter
 from medtap.networks.origin import origin
 from medtap.networks.pairs import mean_over_shots
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
@@ -17,33 +15,16 @@ _CODE = "written afresh for medtap (Apache-2.0)"
 _WEIGHTS = "`medtap convert` of a checkpoint from https://github.com/juhongm999/hsnet"
 
 
-class HsnetSegmenter(FewShotSegmenter):
-    """Cosines of every block's query features to masked support features, squeezed by 4D convolutions.
-
-    Args:
-        encoder: gives the blocks of strides 8, 16 and 32.
-        widths: channels of the head.
-    """
-
-    size = 400
-
-    def __init__(self, encoder: BlockEncoder, widths: Sequence[int] = WIDTHS) -> None:
-        super().__init__()
-        self.encoder, self.depths = encoder, encoder.depths
-        self.head = HypercorrelationHead(encoder.depths, widths)
-
-    def encode(self, images: Tensor) -> Features:
-        """Encode images [B,3,H,W] in [0,1] into one map a block, of strides 8, 16 and 32."""
-        maps: Features = self.encoder(images)
-        return maps
+class HsnetSegmenter(HypercorrelationSegmenter):
+    """Cosines of every block's query features to masked support features, squeezed by 4D convolutions."""
 
     def remember(self, support: Features, support_masks: Tensor) -> Memory:
         """Keep the masked support features, each of length 1, [B,K,C,h,w]."""
         return tuple(unit(level * resize_masks(support_masks, level.shape[-2:])) for level in support)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features against a memory into logits [B,2,8h,8w], the mean over shots."""
-        return enlarge(mean_over_shots(self._decode_pairs, query, memory, memory[0].shape[-2:]), 4)
+        """Decode query features against a memory into logits [B,2,2h,2w], the mean over shots."""
+        return mean_over_shots(self._decode_pairs, query, memory, memory[0].shape[-2:])
 
     def _decode_pairs(self, query: Features, support: Memory) -> Tensor:
         units = [unit(level) for level in query]

@@ -1,4 +1,4 @@
-"""The head that HSNet, PATNet and DMTNet share: three 4D tensors squeezed and mixed into binary logits."""
+"""What HSNet, PATNet and DMTNet share: the encoder's blocks, and a head that squeezes and mixes three 4D tensors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medtap.networks.blocks import BlockEncoder
 from medtap.networks.centre_pivot import CentrePivotBlock
+from medtap.networks.segmenter import Features, FewShotSegmenter
 
 WIDTHS = (16, 64, 128)
+
+
+class HypercorrelationSegmenter(FewShotSegmenter):
+    """A network that matches block by block and decodes the matches by 4D convolutions.
+
+    Args:
+        encoder: gives the blocks of strides 8, 16 and 32.
+        widths: channels of the head.
+    """
+
+    size = 400
+    aligned = True
+
+    def __init__(self, encoder: BlockEncoder, widths: Sequence[int] = WIDTHS) -> None:
+        super().__init__()
+        self.encoder, self.depths = encoder, encoder.depths
+        self.head = HypercorrelationHead(encoder.depths, widths)
+
+    def encode(self, images: Tensor) -> Features:
+        """Encode images [B,3,H,W] in [0,1] into one map a block, of strides 8, 16 and 32."""
+        maps: Features = self.encoder(images)
+        return maps
 
 
 class HypercorrelationHead(nn.Module):
@@ -39,16 +63,11 @@ class HypercorrelationHead(nn.Module):
         x16 = self.mix16(resize_query(self.squeeze32(coarse), x16.shape[2:4]) + x16)
         x8 = self.mix8(resize_query(x16, x8.shape[2:4]) + x8)
         refined = self.refine(x8.mean((4, 5)))
-        return self.classify(enlarge(refined, 2))
+        return self.classify(F.interpolate(refined, scale_factor=2, mode="bilinear", align_corners=True))
 
 
 def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=1)
-
-
-def enlarge(maps: Tensor, factor: int) -> Tensor:
-    """Enlarge maps [P,C,h,w] bilinearly, corners aligned."""
-    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=True)
 
 
 def resize_query(tensor: Tensor, grid: torch.Size) -> Tensor:

@@ -23,12 +23,14 @@ class Origin:
         code: licence of the code.
         weights: where weights come from.
         weights_licence: licence of those weights.
+        weights_sha256: hash of the file of weights, where its authors tell it or it is ours.
     """
 
     encoder: str = "not stated"
     code: str = "not stated"
     weights: str = "not stated"
     weights_licence: str = "not stated"
+    weights_sha256: str = "not verified"
 
 
 def origin(**told: str) -> Callable[[B], B]:

@@ -17,7 +17,7 @@ from medtap.networks.anchors import (
 )
 from medtap.networks.blocks import BlockEncoder, resnet50_blocks
 from medtap.networks.correlation import hypercorrelations, resize_masks
-from medtap.networks.hypercorrelation import WIDTHS, HypercorrelationHead, enlarge
+from medtap.networks.hypercorrelation import WIDTHS, HypercorrelationSegmenter
 from medtap.networks.origin import origin
 from medtap.networks.pairs import mean_over_shots
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
@@ -26,7 +26,7 @@ _CODE = "written afresh for medtap (Apache-2.0)"
 _WEIGHTS = "`medtap convert` of a checkpoint from https://github.com/slei109/PATNet"
 
 
-class PatnetSegmenter(FewShotSegmenter):
+class PatnetSegmenter(HypercorrelationSegmenter):
     """HSNet on features that a shot's prototypes map onto learnt anchors, which are the same in every domain.
 
     Args:
@@ -34,18 +34,9 @@ class PatnetSegmenter(FewShotSegmenter):
         widths: channels of the head.
     """
 
-    size = 400
-
     def __init__(self, encoder: BlockEncoder, widths: Sequence[int] = WIDTHS) -> None:
-        super().__init__()
-        self.encoder, self.depths = encoder, encoder.depths
+        super().__init__(encoder, widths)
         self.anchors = random_anchors(encoder.channels)
-        self.head = HypercorrelationHead(encoder.depths, widths)
-
-    def encode(self, images: Tensor) -> Features:
-        """Encode images [B,3,H,W] in [0,1] into one map a block, of strides 8, 16 and 32."""
-        maps: Features = self.encoder(images)
-        return maps
 
     def remember(self, support: Features, support_masks: Tensor) -> Memory:
         """Keep, of each block, a shot's dual prototypes [B,K,2,C] and its transformed features [B,K,2,h,w]."""
@@ -58,9 +49,8 @@ class PatnetSegmenter(FewShotSegmenter):
         return (*every_duals, *every_places)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features against a memory into logits [B,2,8h,8w], the mean over shots."""
-        grid = memory[len(query)].shape[-2:]
-        return enlarge(mean_over_shots(self._decode_pairs, query, memory, grid), 4)
+        """Decode query features against a memory into logits [B,2,2h,2w], the mean over shots."""
+        return mean_over_shots(self._decode_pairs, query, memory, memory[len(query)].shape[-2:])
 
     def _decode_pairs(self, query: Features, memory: Memory) -> Tensor:
         duals, support = memory[: len(query)], memory[len(query) :]

@@ -1,7 +1,8 @@
 """PFENet, Prior Guided Feature Enrichment Network for Few-Shot Segmentation (Tian et al., TPAMI 2020).
 
-The arithmetic is the published code's in evaluation, so that its checkpoints serve: every resize has aligned corners,
-and images have sides of 8n + 1 pixels; logits of other images are stretched by up to 7 pixels.
+The arithmetic is the published code's in evaluation, so that its checkpoints serve: every resize has aligned corners.
+Its images have sides of 8n + 1 pixels, the places of maps being the pixels 0, 8, 16, ...; logits of other images are
+stretched by up to 7 pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from medtap.networks.feature_enrichment import FeatureEnrichment
 from medtap.networks.mask_classifier import MaskClassifier
 from medtap.networks.origin import origin
 from medtap.networks.prior_guidance import PriorGuidance, prior_masks
-from medtap.networks.resampling import enlarge_to_pixels
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
 
 _CODE = "written afresh for medtap (Apache-2.0); the published code carries no licence"
@@ -35,6 +35,7 @@ class PfenetSegmenter(FewShotSegmenter):
 
     encoder: DilatedResNet
     size = 473
+    aligned = True
 
     def __init__(self, encoder: DilatedResNet, width: int = 256, bins: Sequence[int] = (60, 30, 15, 8)) -> None:
         super().__init__()
@@ -53,11 +54,12 @@ class PfenetSegmenter(FewShotSegmenter):
         return self.guidance.remember(self.encoder.layer4, support, support_masks)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features against a memory, prototypes and priors averaged, into logits [B,2,8h-7,8w-7]."""
+        """Decode query features against a memory, prototypes and priors averaged, into logits [B,2,h,w]."""
         prototypes, deepest = memory
         priors = prior_masks(query[2], deepest).mean(1, keepdim=True)
         enriched = self.enrichment(self.guidance.narrow(query), prototypes.mean(1), priors)
-        return enlarge_to_pixels(self.classifier(enriched))
+        logits: Tensor = self.classifier(enriched)
+        return logits
 
 
 @origin(encoder="ResNet-50, dilated", code=_CODE, weights=_WEIGHTS, weights_licence="not stated")

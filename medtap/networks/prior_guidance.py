@@ -73,10 +73,21 @@ def prior_masks(query: Tensor, support: Tensor) -> Tensor:
 
 
 def _prior_mask(query: Tensor, support: Tensor) -> Tensor:
-    cosines = support.flatten(2).transpose(1, 2) @ query.flatten(2)
+    places = support.flatten(2)
+    if not torch.jit.is_tracing():  # a trace would fix how many places there are
+        places = _inside(places)
+    cosines = places.transpose(1, 2) @ query.flatten(2)
     highest = cosines.max(1).values
     low, high = highest.amin(1, keepdim=True), highest.amax(1, keepdim=True)
     return ((highest - low) / (high - low + _LEAST_LENGTH)).unflatten(1, query.shape[-2:])
+
+
+def _inside(places: Tensor) -> Tensor:
+    """Of places [B,C,n], those inside of the masks and at least one that is 0, [B,C,n']: the others are 0 as well."""
+    inside = (places != 0).any(1)
+    most = int(inside.sum(1).max()) + 1
+    first = inside.int().argsort(dim=1, descending=True)[:, :most]
+    return places.gather(2, first.unsqueeze(1).expand(-1, places.shape[1], -1))
 
 
 def _joined(maps: Features) -> Tensor:

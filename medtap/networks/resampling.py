@@ -8,20 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_STRIDE = 8
-
 
 def resize_aligned(maps: Tensor, grid: Sequence[int]) -> Tensor:
     """Resize maps [B,C,h,w] bilinearly with aligned corners, where they are not of that grid already."""
     if tuple(maps.shape[-2:]) == tuple(grid):
         return maps
     return F.interpolate(maps, size=tuple(grid), mode="bilinear", align_corners=True)
-
-
-def enlarge_to_pixels(maps: Tensor) -> Tensor:
-    """Enlarge maps [B,C,h,w] of stride 8, whose places are the pixels 0, 8, 16, ..., to [B,C,8h-7,8w-7]."""
-    height, width = (_STRIDE * (side - 1) + 1 for side in maps.shape[-2:])
-    return resize_aligned(maps, (height, width))
 
 
 def adaptive_mean(maps: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import SamModel
+from transformers import Sam2Model, SamModel
 
 _SPREAD = 0.02  # standard deviation of what tells copied mask tokens apart
 _LEAST = 1e-6  # of a class's score, so that its logarithm is finite
 
 
 class SamHead(nn.Module):
-    """The parts of a SamModel behind its encoder that an image without prompts needs (Kirillov et al., ICCV 2023).
+    """The parts of a SAM or SAM 2 behind its encoder that an image without prompts needs.
 
-    The prompt encoder's part is constant then: no sparse token, and the no-mask embedding at every place. The head that
-    guesses the IoU is left out, since nothing here asks for its guess and Conv-LoRA does not train it.
+    The prompt encoder's part is constant then: no sparse token (SAM 2: twice the one that says that there is no point),
+    and the no-mask embedding at every place (SAM 2: with the one that says that there is no memory). The heads that
+    guess the IoU and whether there is an object are left out, since nothing here asks for their guess and Conv-LoRA
+    does not train them; so SAM 2's first mask is never exchanged for another one that is more stable.
 
     Args:
         model: whose parts are taken; they are shared with it.
@@ -25,11 +29,13 @@ class SamHead(nn.Module):
     """
 
     no_mask: Tensor
+    no_point: Tensor | None
     places: Tensor
 
-    def __init__(self, model: SamModel, classes: int = 0, tokens: int = 10) -> None:
+    def __init__(self, model: SamModel | Sam2Model, classes: int = 0, tokens: int = 10) -> None:
         super().__init__()
         decoder = model.mask_decoder
+        self.object_token: nn.Embedding | None = None
         self.iou_token, self.mask_tokens = decoder.iou_token, decoder.mask_tokens
         self.transformer = decoder.transformer
         self.upscale = nn.Sequential(
@@ -41,32 +47,54 @@ class SamHead(nn.Module):
             self.mask_tokens = repeated(decoder.mask_tokens, tokens)
             width = decoder.hidden_size
             self.classify = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes + 1))
+        self.laterals = nn.ModuleList()
         self.register_buffer("no_mask", model.prompt_encoder.no_mask_embed.weight.detach().clone().view(1, -1, 1, 1))
+        self.register_buffer("no_point", None)
         self.register_buffer("places", model.get_image_wide_positional_embeddings().detach().clone())
+        if isinstance(model, Sam2Model):
+            self._add_parts_of_sam2(model)
 
-    def forward(self, embedding: Tensor) -> Tensor:
-        """Decode an image embedding [B,C,h,w].
+    def _add_parts_of_sam2(self, model: Sam2Model) -> None:
+        self.object_token = model.mask_decoder.obj_score_token
+        self.laterals.extend([model.mask_decoder.conv_s1, model.mask_decoder.conv_s0])
+        self.no_mask = self.no_mask + model.no_memory_embedding.detach().view(1, -1, 1, 1)
+        self.no_point = model.prompt_encoder.not_a_point_embed.weight.detach().repeat(2, 1)
+
+    def forward(self, embedding: Tensor, *finer: Tensor) -> Tensor:
+        """Decode an image embedding [B,C,h,w] and, of SAM 2, the finer maps [B,C,2h,2w] and [B,C,4h,4w].
 
         Returns:
             Logits [B,2,4h,4w] of background and foreground; with a class branch [B,N+1,4h,4w].
         """
-        tokens, masks = self.masks(embedding)
+        tokens, masks = self.masks(embedding, *finer)
         if self.classify is None:
             return torch.cat([torch.zeros_like(masks[:, :1]), masks[:, :1]], dim=1)
         return class_logits(self.classify(tokens), masks)
 
-    def masks(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+    def masks(self, embedding: Tensor, *finer: Tensor) -> tuple[Tensor, Tensor]:
         """The decoded mask tokens [B,T,C] and the mask logits [B,T,4h,4w] that they give, T = 1 without a branch."""
-        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        before = [token.weight for token in (self.object_token, self.iou_token) if token is not None]
+        after = [] if self.no_point is None else [self.no_point]
+        own = torch.cat([*before, self.mask_tokens.weight, *after])
         tokens, pixels = self.transformer(
             point_embeddings=own.expand(embedding.shape[0], 1, -1, -1),
             image_embeddings=embedding + self.no_mask,
             image_positional_embeddings=self.places,
             attention_similarity=None,
         )
-        used = tokens[:, 0, 1:2] if self.classify is None else tokens[:, 0, 1:]
-        maps = self.upscale(pixels[:, 0].transpose(1, 2).unflatten(2, embedding.shape[-2:]))
+        count = 1 if self.classify is None else self.mask_tokens.num_embeddings
+        used = tokens[:, 0, len(before) : len(before) + count]
+        maps = self._upscaled(pixels[:, 0].transpose(1, 2).unflatten(2, embedding.shape[-2:]), finer)
         return used, torch.einsum("btc,bchw->bthw", self.mask_mlp(used), maps)
+
+    def _upscaled(self, maps: Tensor, finer: tuple[Tensor, ...]) -> Tensor:
+        """Upscale maps [B,C,h,w] four times, each finer map added where its size is reached."""
+        added = deque(lateral(part) for lateral, part in zip(self.laterals, finer, strict=True))
+        for layer in self.upscale:
+            maps = layer(maps)
+            if added and isinstance(layer, nn.ConvTranspose2d):
+                maps = maps + added.popleft()
+        return maps
 
 
 def class_logits(classes: Tensor, masks: Tensor) -> Tensor:

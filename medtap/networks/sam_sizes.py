@@ -50,20 +50,22 @@ SAM_SIZES: dict[str, SamSize] = {
     ),
 }
 
+_WHERE = {name: f"hub: {size.repository} at {size.revision}" for name, size in SAM_SIZES.items()}
 
-@origin(encoder="ViT-B of SAM", code=CODE, weights="hub: facebook/sam-vit-base", weights_licence=_LICENCE)
+
+@origin(encoder="ViT-B of SAM", code=CODE, weights=_WHERE["sam-vit-b"], weights_licence=_LICENCE)
 def sam_vit_b(classes: int = 0) -> SamSegmenter:
     """SAM ViT-B (Kirillov et al., ICCV 2023) without prompts, 1024 px."""
     return _built("sam-vit-b", classes)
 
 
-@origin(encoder="ViT-L of SAM", code=CODE, weights="hub: facebook/sam-vit-large", weights_licence=_LICENCE)
+@origin(encoder="ViT-L of SAM", code=CODE, weights=_WHERE["sam-vit-l"], weights_licence=_LICENCE)
 def sam_vit_l(classes: int = 0) -> SamSegmenter:
     """SAM ViT-L (Kirillov et al., ICCV 2023) without prompts, 1024 px."""
     return _built("sam-vit-l", classes)
 
 
-@origin(encoder="ViT-H of SAM", code=CODE, weights="hub: facebook/sam-vit-huge", weights_licence=_LICENCE)
+@origin(encoder="ViT-H of SAM", code=CODE, weights=_WHERE["sam-vit-h"], weights_licence=_LICENCE)
 def sam_vit_h(classes: int = 0) -> SamSegmenter:
     """SAM ViT-H (Kirillov et al., ICCV 2023) without prompts, 1024 px."""
     return _built("sam-vit-h", classes)

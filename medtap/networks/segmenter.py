@@ -34,6 +34,7 @@ class FewShotSegmenter(nn.Module):
         targets: the layers that LoRA changes where it is not told which, see ``choose_targets``.
         rates: by adapter and layer of the encoder, what the learning rate is multiplied by, where that was learned.
         build: what its builder took, where that was anything but its own choices.
+        aligned: whether logits are brought to a picture's size with aligned corners, as the published heads are.
         looks_at_support: whether a support set decides what is segmented. A network that learns it by adaptation alone
             remembers the same of every class.
     """
@@ -45,6 +46,7 @@ class FewShotSegmenter(nn.Module):
     targets: str = "auto"
     rates: Mapping[str, Mapping[str, float]] = MappingProxyType({})
     build: Mapping[str, Any] = MappingProxyType({})
+    aligned: bool = False
     looks_at_support: bool = True
 
     def encode(self, images: Tensor) -> Features:
@@ -56,18 +58,22 @@ class FewShotSegmenter(nn.Module):
         return (*support, support_masks)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode query features [B,C,h,w] against a memory [B,K,...] into binary logits [B,2,H',W'], about H and W."""
+        """Decode query features [B,C,h,w] against a memory [B,K,...] into binary logits [B,2,H',W'] of any size."""
         raise NotImplementedError
+
+    def resize(self, logits: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+        """Bring what ``recall`` gives, [B,C,H',W'], to the height and width of a picture."""
+        return resize_logits(logits, size, aligned=self.aligned)
 
     def decode(self, query: Features, support: Features, support_masks: Tensor) -> Tensor:
         """Decode query features [B,C,h,w] against a support set [B,K,C,h,w], [B,K,H,W] into logits [B,2,H,W]."""
-        return resize_logits(self.recall(query, self.remember(support, support_masks)), support_masks.shape[-2:])
+        return self.resize(self.recall(query, self.remember(support, support_masks)), support_masks.shape[-2:])
 
     def forward(self, query_images: Tensor, support_images: Tensor, support_masks: Tensor) -> Tensor:
         """Segment queries [B,3,H,W] by supports [B,K,3,H,W] with binary masks [B,K,H,W]; logits [B,2,H,W]."""
         support = unfold_shots(self.encode(support_images.flatten(0, 1)), support_images.shape[0])
-        logits = self.decode(self.encode(query_images), support, support_masks)
-        return resize_logits(logits, query_images.shape[-2:])
+        logits = self.recall(self.encode(query_images), self.remember(support, support_masks))
+        return self.resize(logits, query_images.shape[-2:])
 
 
 def unfold_shots(features: Features, batch: int) -> Features:
@@ -75,11 +81,11 @@ def unfold_shots(features: Features, batch: int) -> Features:
     return tuple(level.unflatten(0, (batch, -1)) for level in features)
 
 
-def resize_logits(logits: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
+def resize_logits(logits: Tensor, size: torch.Size | tuple[int, int], *, aligned: bool = False) -> Tensor:
     """Resize logits [B,C,H',W'] bilinearly to H and W, where they are not that size already."""
     if logits.shape[-2:] == torch.Size(size):
         return logits
-    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=aligned)
 
 
 def share_weights(module: M) -> M:

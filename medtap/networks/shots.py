@@ -8,22 +8,31 @@ from torch import Generator, Tensor
 from medtap.networks.segmenter import Memory
 
 
-def leave_one_out(shots: int, drawn: int | None = None, generator: Generator | None = None) -> Tensor:
+def leave_one_out(
+    shots: int, drawn: int | None = None, generator: Generator | None = None, volumes: Tensor | None = None
+) -> Tensor:
     """For each of K shots, the other shots that it is segmented by.
 
     Args:
         shots: K, at least 2.
-        drawn: draw this many of the K - 1 others at random; all of them in order when None.
+        drawn: draw this many of the others at random; all of them in order when None.
         generator: source of chance for the draw.
+        volumes: number [K] of the volume that a shot is a plane of. Shots of its own volume are no others, for they
+            would give it away, unless there is no second volume. Each has its own when None.
 
     Returns:
-        Indices [K, min(drawn, K - 1)].
+        Indices [K,M], M the least of ``drawn`` and the number of others of any shot.
     """
-    others = torch.tensor([[other for other in range(shots) if other != shot] for shot in range(shots)])
-    if drawn is None or drawn >= shots - 1:
-        return others
-    order = torch.rand(others.shape, generator=generator).argsort(1)[:, :drawn]
-    return others.gather(1, order)
+    own = torch.arange(shots) if volumes is None or len(volumes.unique()) == 1 else volumes.cpu()
+    alike = own[:, None] == own
+    others = alike.float().argsort(dim=1, stable=True)  # those of other volumes first, in order
+    counts = (~alike).sum(1)
+    fewest, most = int(counts.min()), int(counts.max())
+    if (drawn is None or drawn >= fewest) and fewest == most:
+        return others[:, :fewest]
+    chance = torch.rand((shots, most), generator=generator)
+    chance[torch.arange(most) >= counts[:, None]] = torch.inf
+    return others.gather(1, chance.argsort(1)[:, : min(drawn or fewest, fewest)])
 
 
 def select_shots(memory: Memory, index: Tensor) -> Memory:

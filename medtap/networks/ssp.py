@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from transformers import ResNetConfig
 
 from medtap.networks.blocks import resnet_blocks
-from medtap.networks.encoders import BackboneEncoder, backbone_encoder, load_backbone
+from medtap.networks.encoders import backbone_encoder, load_backbone
 from medtap.networks.origin import origin
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
+from medtap.networks.self_support_resnet import self_support_resnet50
 
 _CODE = "written afresh for medtap (Apache-2.0)"
 _SCALE = 10.0  # of cosines, to make them logits
@@ -23,6 +24,8 @@ _FOREGROUND, _BACKGROUND = 0.7, 0.6  # probabilities from which a place supports
 _FEWEST = 12  # places that support it where none is so sure
 _RESNET50 = {"model_type": "resnet", "hidden_sizes": [256, 512, 1024], "depths": [3, 4, 6]}
 _OWN_FOREGROUND, _OWN_BACKGROUND = 0.5, 0.3  # weights of the query's own prototypes
+_REFINED = (0.5, 0.2, 0.3)  # weights of the support set's prototypes, the query's, and those of its segmentation
+_LAST = 0.7  # weight of the logits of these
 
 
 class SspSegmenter(FewShotSegmenter):
@@ -33,12 +36,14 @@ class SspSegmenter(FewShotSegmenter):
 
     Args:
         encoder: gives maps; the last one is used.
-        stride: of that map, in pixels.
+        refined: whether the query's prototypes are drawn a second time, from its segmentation by the first ones.
     """
 
-    def __init__(self, encoder: nn.Module, stride: int) -> None:
+    aligned = True
+
+    def __init__(self, encoder: nn.Module, *, refined: bool = False) -> None:
         super().__init__()
-        self.encoder, self.stride = encoder, stride
+        self.encoder, self.refined = encoder, refined
 
     def encode(self, images: Tensor) -> Features:
         """Encode images [B,3,H,W] in [0,1] into one map."""
@@ -51,15 +56,22 @@ class SspSegmenter(FewShotSegmenter):
         return masked_mean(support[0], masks), masked_mean(support[0], 1 - masks)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Match a map [B,C,h,w] with prototypes [B,K,C] twice; logits [B,2,stride*h,stride*w]."""
+        """Match a map [B,C,h,w] with prototypes [B,K,C] twice, or three times where refined; logits [B,2,h,w]."""
         features = query[0]
         foreground, background = (kept.mean(1)[..., None, None] for kept in memory)
-        first = prototype_logits(features, background, foreground)
-        own_foreground, own_background, adaptive = self_support(features, first.softmax(1))
-        foreground = (1 - _OWN_FOREGROUND) * foreground + _OWN_FOREGROUND * own_foreground
-        background = _OWN_BACKGROUND * own_background + (1 - _OWN_BACKGROUND) * adaptive
-        logits = prototype_logits(features, background, foreground)
-        return F.interpolate(logits, scale_factor=self.stride, mode="bilinear", align_corners=True)
+        coarse = prototype_logits(features, background, foreground)
+        own = query_prototypes(features, coarse, foreground)
+        logits = prototype_logits(features, *own)
+        if not self.refined:
+            return logits
+        each = zip((background, foreground), own, query_prototypes(features, logits, foreground), strict=True)
+        background, foreground = (_mixed(*parts) for parts in each)
+        return _LAST * prototype_logits(features, background, foreground) + (1 - _LAST) * logits
+
+
+def _mixed(support: Tensor, own: Tensor, again: Tensor) -> Tensor:
+    """A prototype of the support set, of the query, and of the query's segmentation by that, weighted."""
+    return _REFINED[0] * support + _REFINED[1] * own + _REFINED[2] * again
 
 
 def masked_mean(maps: Tensor, masks: Tensor) -> Tensor:
@@ -72,6 +84,22 @@ def prototype_logits(features: Tensor, background: Tensor, foreground: Tensor) -
     """Scaled cosines [B,2,h,w] of features [B,C,h,w] to prototypes [B,C,1,1] or, place by place, [B,C,h,w]."""
     cosines = [F.cosine_similarity(features, prototype, dim=1) for prototype in (background, foreground)]
     return _SCALE * torch.stack(cosines, dim=1)
+
+
+def query_prototypes(features: Tensor, logits: Tensor, foreground: Tensor) -> tuple[Tensor, Tensor]:
+    """A query's prototypes by a segmentation of it (equations 6 and 7).
+
+    Args:
+        features: maps [B,C,h,w].
+        logits: of background and foreground, [B,2,h,w].
+        foreground: the support set's prototype [B,C,1,1].
+
+    Returns:
+        The background's [B,C,h,w], place by place, and the foreground's [B,C,1,1], joined with the support set's.
+    """
+    own_foreground, own_background, adaptive = self_support(features, logits.softmax(1))
+    joined = (1 - _OWN_FOREGROUND) * foreground + _OWN_FOREGROUND * own_foreground
+    return _OWN_BACKGROUND * own_background + (1 - _OWN_BACKGROUND) * adaptive, joined
 
 
 def self_support(features: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,7 +149,24 @@ def _adaptive(places: Tensor, chosen: Tensor) -> Tensor:
 def ssp_resnet50() -> FewShotSegmenter:
     """SSP on ResNet-50's third stage, before its last ReLU: nothing but the backbone has weights."""
     config = ResNetConfig(hidden_sizes=[256, 512, 1024], depths=[3, 4, 6])
-    return SspSegmenter(resnet_blocks(config, (3,)), stride=16)
+    return SspSegmenter(resnet_blocks(config, (3,)))
+
+
+@origin(
+    encoder="ResNet-50, stages 1 to 3, dilated",
+    code=_CODE,
+    weights="`medtap convert` of a checkpoint from https://github.com/fanq15/SSP",
+    weights_licence="not stated",
+)
+def ssp_dilated_resnet50(*, refined: bool = True) -> FewShotSegmenter:
+    """SSP as published, on a dilated ResNet-50 with a deep stem that was trained with it, 473 px.
+
+    Args:
+        refined: the published "SSP refine", with which the checkpoints called SSP were trained, its baseline's not.
+    """
+    network = SspSegmenter(self_support_resnet50(), refined=refined)
+    network.size = 473
+    return network
 
 
 @origin(
@@ -130,34 +175,26 @@ def ssp_resnet50() -> FewShotSegmenter:
     weights="`medtap.networks.ssp.load_ssp` of a folder with config.json and model.safetensors",
     weights_licence="that of the backbone's weights",
 )
-def ssp(backbone: Mapping[str, Any] | None = None, stride: int = 16) -> FewShotSegmenter:
+def ssp(backbone: Mapping[str, Any] | None = None) -> FewShotSegmenter:
     """SSP on any backbone of transformers, as the card's ``build`` describes it.
 
     Args:
         backbone: a transformers configuration, with its ``model_type``; ResNet-50's third stage when None.
-        stride: of the backbone's last map, in pixels.
     """
-    return SspSegmenter(backbone_encoder(backbone or _RESNET50), stride)
+    return SspSegmenter(backbone_encoder(backbone or _RESNET50))
 
 
-def load_ssp(folder: str | Path, stride: int = 16) -> SspSegmenter:
-    """SSP on a pretrained backbone of transformers, frozen, in evaluation.
-
-    ``save_network(network, folder, ssp_card(network))`` keeps it as a folder that ``load_network`` takes.
+def load_ssp(folder: str | Path) -> SspSegmenter:
+    """SSP on a pretrained backbone of transformers, frozen, in evaluation; ``save_network`` keeps it.
 
     Args:
         folder: see ``load_backbone``.
-        stride: of the backbone's last map, in pixels.
 
     Raises:
         WeightsError: see ``load_backbone``.
     """
-    network = SspSegmenter(load_backbone(folder), stride)
+    encoder = load_backbone(folder)
+    network, config = SspSegmenter(encoder), encoder.backbone.config
     network.name, network.source = "ssp", str(Path(folder).resolve())
+    network.build = {"backbone": {"model_type": config.model_type, **config.to_diff_dict()}}
     return network.eval().requires_grad_(False)
-
-
-def ssp_card(network: SspSegmenter) -> dict[str, Any]:
-    """What the zoo's card has to tell of SSP on a backbone of transformers, so that it can be built again."""
-    config = cast("BackboneEncoder", network.encoder).backbone.config
-    return {"build": {"backbone": {"model_type": config.model_type, **config.to_diff_dict()}, "stride": network.stride}}

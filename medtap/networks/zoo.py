@@ -29,7 +29,7 @@ from medtap.networks.pfenet import pfenet_resnet50
 from medtap.networks.sam import build_sam
 from medtap.networks.sam_sizes import SAM_SIZES, load_published_sam, sam_vit_b, sam_vit_h, sam_vit_l
 from medtap.networks.segmenter import FewShotSegmenter
-from medtap.networks.ssp import ssp, ssp_resnet50
+from medtap.networks.ssp import ssp, ssp_dilated_resnet50, ssp_resnet50
 
 EMBEDDED = Path(__file__).parent / "weights"
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "network.json"
@@ -46,6 +46,7 @@ BUILDERS: dict[str, Builder] = {
     "affinity-resnet50": affinity_resnet50,
     "ssp": ssp,
     "ssp-resnet50": ssp_resnet50,
+    "ssp-dilated-resnet50": ssp_dilated_resnet50,
     "dcama-swin-b": dcama_swin_b,
     "dcama-resnet50": dcama_resnet50,
     "hsnet-resnet50": hsnet_resnet50,
@@ -79,6 +80,8 @@ def build_network(name: str, build: Mapping[str, Any] | None = None) -> FewShotS
         raise OptionError(f"the network {name!r} cannot be built so", found=str(error)) from error
     network = BUILDERS[name](**(build or {}))
     network.name = name
+    if build:
+        network.build = dict(build)
     return network
 
 
@@ -133,14 +136,15 @@ def save_network(
     Args:
         network: one that the zoo built.
         folder: is made if need be.
-        card: what to tell beside the network's name, targets and learned rates; plain JSON values. Its ``build`` is
-            what the builder took, where it was built of anything but its own choices.
+        card: what to tell beside the network's name, build, targets and learned rates; plain JSON values.
         dtype: of the weights written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}, folder / WEIGHTS_FILE)
     learned = {"targets": network.targets, "rates": dict(network.rates)} if network.rates else {}
-    (folder / CARD_FILE).write_text(json.dumps({"network": network.name, **card, **learned}, indent=2) + "\n")
+    built = {"build": dict(network.build)} if network.build else {}
+    told = {"network": network.name, **card, **built, **learned}
+    (folder / CARD_FILE).write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from medtap.losses import dice_loss
-from medtap.networks.segmenter import FewShotSegmenter, resize_logits, unfold_shots
+from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.networks.shots import leave_one_out, select_shots
 
 
@@ -26,7 +26,7 @@ def segment_each_other(network: FewShotSegmenter, images: Tensor, masks: Tensor,
     """
     features = network.encode(images.flatten(0, 1))
     memory = network.remember(unfold_shots(features, len(images)), masks)
-    return resize_logits(network.recall(features, select_shots(memory, shots)).float(), masks.shape[-2:])
+    return network.resize(network.recall(features, select_shots(memory, shots)).float(), masks.shape[-2:])
 
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:

@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Subset
 
 from medtap.adapters import Lora
 from medtap.errors import AdaptationError
-from medtap.finetuning.processes import average_gradients, mean_of_all, own_device, place
 from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter
@@ -26,6 +25,7 @@ from medtap.pretraining.episodes import TaskStream
 from medtap.pretraining.losses import backward
 from medtap.pretraining.peek_training import PeekTraining
 from medtap.pretraining.trained_part import TRAINED, choose_trained
+from medtap.processes import average_gradients, mean_of_all, own_device, place
 from medtap.tap_options import TapOptions
 
 

@@ -17,11 +17,11 @@ from torch import Generator, Tensor, nn
 
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.chance import seeded
-from medtap.finetuning.processes import average_gradients
 from medtap.frozen import frozen_parts_kept
-from medtap.networks.segmenter import FewShotSegmenter, resize_logits, unfold_shots
+from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.passes import SupportTraining
 from medtap.pretraining.losses import mask_loss
+from medtap.processes import average_gradients
 from medtap.tap_options import TapOptions
 
 _RANGE = 2.5  # of the logarithm of a layer's rate
@@ -110,7 +110,7 @@ class PeekTraining:
         queries = tuple(level[shots:] for level in features)
         memory = self.network.remember(support, masks[None, :shots])
         each = tuple(kept.expand(len(queries[0]), *kept.shape[1:]) for kept in memory)
-        logits = resize_logits(self.network.recall(queries, each).float(), masks.shape[-2:])
+        logits = self.network.resize(self.network.recall(queries, each).float(), masks.shape[-2:])
         return mask_loss(logits, masks[shots:])
 
     def _add_rate_gradients(self, attached: AttachedAdapter, seed: int) -> None:

@@ -12,7 +12,6 @@ import torch
 
 from medtap._version import __version__
 from medtap.errors import OptionError
-from medtap.finetuning.processes import join_processes, place
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import build_network, save_network
 from medtap.options import fill, read_config
@@ -23,6 +22,7 @@ from medtap.pretraining.losses import episode_iou
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.pretraining.start import start_from
+from medtap.processes import join_processes, place
 
 _VALIDATION_SEED = 987_654
 _VALIDATION_PICTURES = 6  # a task

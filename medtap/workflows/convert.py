@@ -37,9 +37,8 @@ def convert(
     """
     path = Path(checkpoint)
     converted = load_checkpoint(network, backbone, path)
-    source = {"file": path.name, "sha256": _sha256(path)}
+    source = {"file": path.name, "sha256": file_sha256(path)}
     card = {"backbone": backbone, "origin": asdict(origin_of(BUILDERS[converted.name])), "checkpoint": source}
-    card |= {"build": dict(converted.build)} if converted.build else {}
     request = {"network": converted.name, **source}
     with RunFolder(out, inputs=[path], options=request, overwrite=overwrite) as run:
         for name in (WEIGHTS_FILE, CARD_FILE):
@@ -48,6 +47,7 @@ def convert(
     return converted
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from medtap.compiling import compile_forward
 from medtap.data.scan import spacing_of
 from medtap.datasets import CaseList, find_cases
 from medtap.errors import InputError
@@ -39,7 +40,8 @@ def evaluate(
     layout: str | None = None,
     mask_threshold: float | None = None,
     device: str = "auto",
-    batch_size: int = 8,
+    batch_size: int | None = None,
+    compile_network: bool = False,
     overwrite: bool = False,
     progress: Progress = all_items,
     note: str = "",
@@ -55,7 +57,8 @@ def evaluate(
         layout: how the folder is laid out, where that is not plain.
         mask_threshold: foreground of the masks is what lies above it.
         device: ``auto``, ``cpu`` or ``cuda``.
-        batch_size: planes at once.
+        batch_size: planes at once; when None, 8, or as many as a GPU's free memory holds.
+        compile_network: whether torch compiles the network first, see ``compile_forward``.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
         note: what the report says of the data.
@@ -78,11 +81,13 @@ def evaluate(
     options: dict[str, Any] = {"adapter_sha256": record.adapter_sha256, "inputs": inputs, "layout": layout}
     options |= {"threshold": mask_threshold, **asdict(wanted)}
     preprocessing = evaluation_transforms(record.axis, mask_threshold, record.classes)
+    inferer = PlaneInferer(wanted.query_size or record.size, batch_size, flips=wanted.flips)
+    if compile_network:
+        compile_forward(adapted, inferer, on)
     with RunFolder(out, inputs=inputs, options=options, overwrite=overwrite) as run:
         scores: dict[str, CaseScores] = {}
         pictures: dict[str, CasePicture] = {}
         stream, start = CaseStream(items, preprocessing, outcome.failures), time.perf_counter()
-        inferer = PlaneInferer(wanted.query_size or record.size, batch_size, flips=wanted.flips)
         for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, wanted.clean), len(items)):
             scores[item["name"]] = score_item(item, record.classes)
             pictures[item["name"]] = case_picture(item, record)

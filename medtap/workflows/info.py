@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from torch import nn
 
 from medtap.adapters import ADAPTERS, Adapter
 from medtap.datasets import LAYOUTS
 from medtap.errors import OptionError
 from medtap.networks.origin import origin_of
 from medtap.networks.segmenter import FewShotSegmenter
-from medtap.networks.zoo import BUILDERS
+from medtap.networks.zoo import BUILDERS, EMBEDDED, WEIGHTS_FILE
 from medtap.record import AdaptationRecord
+from medtap.workflows.convert import file_sha256
 
 Row = dict[str, Any]
+Found: TypeAlias = dict[tuple[str, frozenset[str]], bool]
+"""Whether a method finds something to change in a part of such layers."""
+
 _TOLD = ("network", "base_sha256", "method", "adapter", "tap", "classes", "shots", "size", "axis", "support_sha256")
 
 
@@ -38,8 +43,9 @@ def describe(what: str) -> list[Row]:
 
 
 def _networks() -> Iterator[Row]:
+    found: Found = {}
     for name, build in BUILDERS.items():
-        told = origin_of(build)
+        told, embedded = origin_of(build), EMBEDDED / name / WEIGHTS_FILE
         with torch.device("meta"):  # shapes alone: no network is filled with numbers to be counted
             network = build()
         yield {
@@ -52,14 +58,36 @@ def _networks() -> Iterator[Row]:
             "code_licence": told.code,
             "weights": told.weights,
             "weights_licence": told.weights_licence,
-            "adapters": ", ".join(method for method, adapter in ADAPTERS.items() if _fits(adapter(), network)),
+            "weights_sha256": file_sha256(embedded) if embedded.is_file() else told.weights_sha256,
+            "adapters": ", ".join(_fitting(network, found)),
         }
 
 
-def _fits(adapter: Adapter, network: FewShotSegmenter) -> bool:
-    """Whether an adapter finds something to change in a network of shapes alone, which it leaves as it was."""
+def _fitting(network: FewShotSegmenter, found: Found) -> Iterator[str]:
+    """The methods that fit a network of shapes alone; what is found out holds for every part of the same layers."""
+    for method, build in ADAPTERS.items():
+        adapter = build()
+        part = adapter.part(network)
+        key = method, _layers_of(part)
+        if key not in found:
+            found[key] = _attaches(adapter, part)
+        if found[key]:
+            yield method
+
+
+def _layers_of(part: nn.Module) -> frozenset[str]:
+    """A part's own name and its layers, each by its name without numbers, its type and its kernel."""
+    layers = {type(part).__name__}
+    for name, layer in part.named_modules():
+        shape = (layer.kernel_size, layer.groups > 1, layer.padding_mode) if isinstance(layer, nn.Conv2d) else ()
+        layers.add(f"{name.rpartition('.')[2].strip('0123456789')} {type(layer).__name__} {shape}")
+    return frozenset(layers)
+
+
+def _attaches(adapter: Adapter, part: nn.Module) -> bool:
+    """Whether an adapter finds something to change in a part of shapes alone, which it leaves as it was."""
     try:
-        adapter.attach(adapter.part(network)).detach()
+        adapter.attach(part).detach()
     except OptionError:
         return False
     except NotImplementedError:  # it found layers and would start from their numbers, as SVF does

@@ -12,6 +12,7 @@ import torch
 from monai.transforms import Compose
 
 from medtap.adapted import AdaptedSegmenter, load_adapted
+from medtap.compiling import compile_forward
 from medtap.data import image_transforms
 from medtap.data.dicom_file import read_dataset
 from medtap.datasets import Case, CaseList, find_cases
@@ -101,7 +102,8 @@ def predict(
     *,
     layout: str | None = None,
     device: str = "auto",
-    batch_size: int = 8,
+    batch_size: int | None = None,
+    compile_network: bool = False,
     overwrite: bool = False,
     progress: Progress = all_items,
     **how: Any,
@@ -114,7 +116,8 @@ def predict(
         out: the folder to write.
         layout: how the folder is laid out, where that is not plain.
         device: ``auto``, ``cpu`` or ``cuda``.
-        batch_size: planes at once.
+        batch_size: planes at once; when None, 8, or as many as a GPU's free memory holds.
+        compile_network: whether torch compiles the network first, see ``compile_forward``.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
         how: ``clean``, ``flips``, ``subsets`` and ``query_size``, as `SegmentOptions` takes them.
@@ -131,6 +134,9 @@ def predict(
     outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
     options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout, **asdict(wanted)}
     preprocessing = image_transforms(record.axis)
+    inferer = PlaneInferer(wanted.query_size or record.size, batch_size, flips=wanted.flips)
+    if compile_network:
+        compile_forward(adapted, inferer, on)
     with RunFolder(out, inputs=[Path(images)], options=options, overwrite=overwrite) as run:
         origin = {"adapter_sha256": record.adapter_sha256, "method": record.method}
         save, start = SaveMaskd("pred", run, record.classes, **origin), time.perf_counter()
@@ -138,7 +144,6 @@ def predict(
         done = [item for item in items if run.has(written[item["name"]])]
         todo = [item for item in items if not run.has(written[item["name"]])]
         stream = CaseStream(todo, preprocessing, outcome.failures)
-        inferer = PlaneInferer(wanted.query_size or record.size, batch_size, flips=wanted.flips)
         for item in progress(segment_cases(adapted, stream, inferer, preprocessing, on, wanted.clean), len(todo)):
             stream.attempt(save, item, InputError)
             item.clear()  # lets go of a volume before anything else is read

@@ -19,11 +19,12 @@ from medtap.networks.dense_attention import DenseAttentionSegmenter
 from medtap.networks.encoders import PyramidEncoder
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.networks.zoo import weights_sha256
+from medtap.passes import SupportTraining
 from medtap.tap_options import TapOptions
 from tests.tiny import SIZE, random_images, support_set, tiny_network
 
 STAGES: dict[str, Any] = {"out_features": [f"stage{index}" for index in range(1, 5)]}
-OPTIONS = TapOptions(passes=2, learning_rate=1e-2, guard="none")
+OPTIONS = TapOptions(passes=2, learning_rate=1e-2, guard="none", precision="float32")
 UNUSED = "swin.layernorm"  # SwinBackbone gives its maps norms of their own
 
 
@@ -134,6 +135,18 @@ def test_detached_is_as_before(adapter: Adapter, network: FewShotSegmenter) -> N
 
 
 @torch.no_grad()
+def test_detached_is_of_the_type_that_the_network_was_brought_to(adapter: Adapter) -> None:
+    network = convnext()
+    attached = attach(adapter, network, seed=5)
+    network.double()
+    attached.reset(Generator().manual_seed(1))
+    attached.detach()
+    expected = convnext().double().state_dict()
+    assert network.state_dict().keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+
+
+@torch.no_grad()
 def test_values_and_initial_values_are_reproduced(adapter: Adapter, network: FewShotSegmenter) -> None:
     other = share_weights(network)
     first, second = attach(adapter, network, seed=5), attach(adapter, other)
@@ -159,6 +172,21 @@ def test_a_peek_trains_it_and_it_can_be_saved(adapter: Adapter, network: FewShot
     again = take_a_peek(network, support, adapter, OPTIONS).save(tmp_path / "again")
     name = "adapter.safetensors"
     assert (again / name).read_bytes() == (tmp_path / "adapted" / name).read_bytes()
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "ia3", "svf", "ssf", "adapter", "cobot", "layernorm", "decoder"])
+def test_order_of_support_images_changes_nothing_where_a_pass_is_one_step(method: str) -> None:
+    adapter, options = build_adapter(method, {"dropout": 0.0} if method == "adapter" else None), TapOptions(passes=3)
+    losses, adapted = [], []
+    for order in ([0, 1, 2, 3], [2, 0, 3, 1]):
+        network, support = convnext(), support_set(4)
+        attached = adapter.attach(adapter.part(network))
+        training = SupportTraining(network, attached, 1, options, {})
+        losses.append(training.run(support.images[order], support.masks[order]))
+        adapted.append(logits(network).detach())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][-1] != losses[0][0]
+    torch.testing.assert_close(*adapted, atol=1e-4, rtol=1e-4)
 
 
 def test_targets_without_a_layer_are_refused(adapter: Adapter) -> None:

@@ -144,9 +144,10 @@ def test_values_load_into_another_encoder_of_the_kind() -> None:
 def test_values_that_do_not_fit_are_refused() -> None:
     attached = Lora(rank=4).attach(encoder())
     values = attached.state_dict()
-    with pytest.raises(WeightsError, match=r"the LoRA factors do not fit the encoder, first at .*pwconv1.lora_A"):
+    problem = r"the LoRA factors do not fit the encoder, first at .*lora_A.*; expected shape \[4, 8\]; found shape \[2"
+    with pytest.raises(WeightsError, match=problem):
         attached.load_state_dict(Lora(rank=2).attach(encoder()).state_dict())
-    with pytest.raises(WeightsError, match="first at 'more'"):
+    with pytest.raises(WeightsError, match="first at 'more'; expected none; found shape"):
         attached.load_state_dict({**values, "more": torch.zeros(1)})
     with pytest.raises(WeightsError, match="first at "):
         attached.load_state_dict({})
@@ -208,7 +209,16 @@ def test_build_adapter_by_name() -> None:
 
 
 def test_unknown_method_or_option_is_refused() -> None:
-    with pytest.raises(OptionError, match="no method is called 'lorra'; expected one of lora"):
+    with pytest.raises(OptionError, match=r"no method is called 'lorra'; expected lora, dora, .*; did you mean lora\?"):
         build_adapter("lorra")
     with pytest.raises(OptionError, match=r"unknown option 'rnk' \(did you mean 'rank'\?\)"):
         build_adapter("lora", {"rnk": 3})
+    with pytest.raises(OptionError, match="options of Lora are no mapping"):
+        build_adapter("lora", 3)
+
+
+def test_an_option_of_other_methods_is_refused_with_their_names() -> None:
+    with pytest.raises(OptionError, match=r"svf has no rank; expected targets; leave rank out, or take .*: lora, dora"):
+        build_adapter("svf", {"rank": 8})
+    with pytest.raises(OptionError, match=r"lora has no experts; .* a method that has it: conv_lora"):
+        build_adapter("lora", {"experts": 8})

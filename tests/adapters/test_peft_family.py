@@ -1,4 +1,4 @@
-"""DoRA, LoHa, LoKr and IA3: the weights that they make, restated slowly, on every kind of layer that they take."""
+"""DoRA, LoHa and LoKr, peft's: the weights that they make, restated slowly, on every kind of layer that they take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from medtap.adapters import Adapter, AttachedAdapter, Dora, Ia3, LoHa, LoKr
+from medtap.adapters import Adapter, AttachedAdapter, Dora, LoHa, LoKr
 from medtap.errors import OptionError
 
 Restated = Callable[[Tensor, dict[str, Tensor]], Tensor]
@@ -38,10 +38,6 @@ def lokr(weight: Tensor, part: dict[str, Tensor]) -> Tensor:
     return weight + 3.0 / 2 * torch.kron(part["lokr_w1"], part["lokr_w2_a"] @ part["lokr_w2_b"])
 
 
-def ia3(weight: Tensor, part: dict[str, Tensor]) -> Tensor:
-    return weight * part["ia3_l"].view(-1, 1)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("adapter", "restated"),
@@ -49,7 +45,6 @@ def ia3(weight: Tensor, part: dict[str, Tensor]) -> Tensor:
         (Dora(rank=2, alpha=3.0), dora),
         (LoHa(rank=2, alpha=3.0), loha),
         (LoKr(rank=2, alpha=3.0), lokr),
-        (Ia3(), ia3),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -63,9 +58,7 @@ def test_merged_weight_is_the_paper_s(adapter: Adapter, restated: Restated) -> N
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "adapter", [Dora(2, targets="all"), LoHa(2, targets="all"), LoKr(2, targets="all"), Ia3("all")]
-)
+@pytest.mark.parametrize("adapter", [Dora(2, targets="all"), LoHa(2, targets="all"), LoKr(2, targets="all")])
 def test_convolutions_too(adapter: Adapter) -> None:
     network = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.Conv2d(8, 6, 1, bias=False)).eval()
     images = torch.randn((2, 4, 9, 9), generator=Generator().manual_seed(0))
@@ -93,14 +86,14 @@ def test_lengths_of_dora_are_drawn_back_to_those_of_the_weights() -> None:
 @pytest.mark.parametrize(
     ("layer", "taken"),
     [
-        (nn.Conv2d(4, 4, 3, dilation=2), ["loha", "lokr", "ia3"]),
-        (nn.Conv2d(4, 4, 3, groups=2), ["loha", "lokr", "ia3"]),
-        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), ["ia3"]),
-        (nn.Conv2d(4, 4, 1, dilation=2), ["dora", "loha", "lokr", "ia3"]),
+        (nn.Conv2d(4, 4, 3, dilation=2), ["loha", "lokr"]),
+        (nn.Conv2d(4, 4, 3, groups=2), ["loha", "lokr"]),
+        (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), []),
+        (nn.Conv2d(4, 4, 1, dilation=2), ["dora", "loha", "lokr"]),
     ],
 )
 def test_layers_that_peft_would_get_wrong_are_no_targets(layer: nn.Module, taken: list[str]) -> None:
-    adapters = (Dora(2, targets="all"), LoHa(2, targets="all"), LoKr(2, targets="all"), Ia3("all"))
+    adapters = (Dora(2, targets="all"), LoHa(2, targets="all"), LoKr(2, targets="all"))
     chosen = {
         adapter.name: list(adapter.attach(nn.Sequential(nn.Linear(4, 4), layer)).layers()) for adapter in adapters
     }
@@ -111,7 +104,7 @@ def test_layers_that_peft_would_get_wrong_are_no_targets(layer: nn.Module, taken
 def test_attaching_draws_nothing_from_the_process_s_numbers() -> None:
     network = nn.Sequential(nn.Linear(4, 4))
     before = torch.get_rng_state()
-    for adapter in (Dora(2), LoHa(2), LoKr(2), Ia3()):
+    for adapter in (Dora(2), LoHa(2), LoKr(2)):
         adapter.attach(network).detach()
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -28,8 +28,9 @@ def test_it_scales_and_shifts_what_a_layer_gives(layer: nn.Module) -> None:
     network = nn.Sequential(layer).eval()
     plain = network(inputs())
     attached = Ssf().attach(network)
-    scale, shift = attached.parameters()
-    scale.copy_(torch.linspace(0.5, 2, len(scale)))
+    change, shift = attached.parameters()
+    scale = torch.linspace(0.5, 2, len(change))
+    change.copy_(scale - 1)
     shift.copy_(torch.linspace(-1, 1, len(shift)))
     view = (-1,) if isinstance(layer, nn.Linear | nn.LayerNorm) else (-1, 1, 1)
     torch.testing.assert_close(network(inputs()), plain * scale.view(view) + shift.view(view))
@@ -40,7 +41,7 @@ def test_it_scales_and_shifts_what_a_layer_gives(layer: nn.Module) -> None:
 def test_a_layer_without_a_bias_is_scaled_alone() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4))
     attached = Ssf().attach(network)
-    assert list(attached.state_dict()) == ["0.weight.scale", "1.weight.scale", "1.bias.shift"]
+    assert list(attached.state_dict()) == ["0.weight.scale_change", "1.weight.scale_change", "1.bias.shift"]
     attached.merge()
     assert network[0].bias is None
 
@@ -59,3 +60,18 @@ def test_gradients_of_scale_come_through_weight_and_bias() -> None:
     network(images).sum().backward()
     torch.testing.assert_close(scale.grad, plain.sum(0))
     torch.testing.assert_close(shift.grad, torch.full((3,), 5.0))
+
+
+def test_weight_decay_draws_the_scale_to_one_and_the_shift_to_nothing() -> None:
+    network = nn.Sequential(nn.Linear(4, 3))
+    images = torch.randn(5, 4, generator=Generator().manual_seed(0))
+    plain = network(images).detach()
+    attached = Ssf().attach(network)
+    with torch.no_grad():
+        for value in attached.parameters():
+            value.fill_(0.5)
+    optimizer = torch.optim.AdamW(attached.parameters(), lr=0.1, weight_decay=5.0)
+    for _ in range(30):
+        network(images).mul(0).sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(network(images), plain, atol=1e-5, rtol=1e-5)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from medtap.benchmarks.chart import Axis, cost_chart
+from medtap.benchmarks.chart import cost_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -62,8 +62,3 @@ def test_key_names_every_method():
 def test_one_method_and_none_that_trains_are_drawn_too():
     assert len(dots(drawn({"low": METHODS["low"]}))) == 1
     assert dots(drawn({"disc": METHODS["disc"]})) == {}
-
-
-def test_axis_places_values():
-    axis = Axis(1.0, 3.0, 100.0, 0.0)
-    assert [axis.place(value) for value in (1.0, 2.0, 3.0)] == [100.0, 50.0, 0.0]

@@ -63,6 +63,7 @@ def some(source, target, most=4):
     return target
 
 
+@ONE
 def test_inference_with_a_broken_image_ends_with_3(bundle, lesions, tmp_path):
     images, masks = lesions
     data = tmp_path / "data"

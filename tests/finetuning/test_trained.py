@@ -10,7 +10,6 @@ from medtap.errors import OptionError
 from medtap.finetuning.losses import LOSSES
 from medtap.finetuning.optimisers import make_optimiser, orchestration_parameters, polynomial_decay
 from medtap.finetuning.options import FinetuneOptions
-from medtap.finetuning.processes import average_gradients, mean_of_all, place, tell_all
 from medtap.finetuning.trained import TrainedSegmenter, TrainingLoss
 from tests.networks.tiny_sam import tiny_sam
 from tests.tiny import random_images, random_masks, support_set, tiny_network
@@ -73,10 +72,3 @@ def test_optimiser_has_the_adapter_s_parameters_and_no_other() -> None:
     assert (type(optimiser).__name__, group["lr"], group["weight_decay"]) == ("AdamW", 1e-4, 1e-4)
     schedule = polynomial_decay(optimiser, 10, 0)
     assert schedule.lr_lambdas[0](9) == 1
-
-
-def test_one_process_is_all() -> None:
-    parameter = torch.nn.Parameter(torch.ones(2))
-    average_gradients([parameter])
-    assert parameter.grad is None
-    assert (place(), tell_all(False), mean_of_all(0.5, torch.device("cpu"))) == ((0, 1), False, 0.5)

@@ -87,11 +87,34 @@ def test_old_pytorch_files_and_safetensors_are_read(tmp_path: Path) -> None:
 
 def test_resnet_of_torchvision_serves_ssp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ResNetConfig(embedding_size=4, hidden_sizes=[8, 16, 16], depths=[2, 1, 2])
-    monkeypatch.setitem(BUILDERS, "ssp-resnet50", lambda: SspSegmenter(resnet_blocks(config, (3,)), 16))
+    monkeypatch.setitem(BUILDERS, "ssp-resnet50", lambda: SspSegmenter(resnet_blocks(config, (3,))))
     official = random_state(resnet_shapes(4, (8, 16, 16, 32), (2, 1, 2, 1)))
     state = load_checkpoint("ssp", "resnet50", saved(tmp_path, official)).encoder.backbone.state_dict()
     assert torch.equal(state["embedder.embedder.convolution.weight"], official["conv1.weight"])
     assert torch.equal(state["encoder.stages.2.layers.1.layer.2.convolution.weight"], official["layer3.1.conv3.weight"])
+
+
+def test_published_names_and_shapes_of_ssp_are_the_network_s() -> None:
+    stem = {f"layer0.0.{place}.weight": (width, given, 3, 3) for place, given, width in _STEM}
+    shapes = stem | {f"layer0.{name}.{part}": shape for name, width in _STEM_NORMS for part, shape in _norm(width)}
+    blocks = resnet_shapes(128, (256, 512, 1024), (3, 4, 6))
+    shapes |= {name: shape for name, shape in blocks.items() if name.startswith("layer")}
+    rules = LAYOUTS["ssp"]["dilated-resnet50"]
+    with torch.device("meta"):
+        network = build_network("ssp-dilated-resnet50")
+        ours = translate({name: torch.empty(shape) for name, shape in shapes.items()}, rules)
+    assert unknown_names(shapes, rules) == []
+    found = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    assert found == {name: tensor.shape for name, tensor in ours.items()}
+
+
+_STEM = ((0, 3, 64), (3, 64, 64), (6, 64, 128))
+_STEM_NORMS = (("0.1", 64), ("0.4", 64), ("1", 128))
+
+
+def _norm(width: int) -> list[tuple[str, tuple[int, ...]]]:
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return [*((part, (width,)) for part in parts), ("num_batches_tracked", ())]
 
 
 def test_fused_projections_are_split_in_order() -> None:

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medtap.adaptation import TapOptions, take_a_peek
-from medtap.adapters import Lora
 from medtap.errors import WeightsError
 from medtap.networks import BUILDERS, pairs
 from medtap.networks.checkpoints import load_checkpoint
@@ -25,7 +24,6 @@ from medtap.networks.dmtnet import DmtnetSegmenter, dmtnet_resnet50
 from medtap.networks.hsnet import HsnetSegmenter, hsnet_resnet50
 from medtap.networks.patnet import PatnetSegmenter, patnet_resnet50
 from medtap.networks.segmenter import FewShotSegmenter
-from medtap.networks.shots import leave_one_out
 from tests.networks.official_hypercorrelation import HEAD, official_weights, tiny_blocks
 from tests.networks.plain_hypercorrelation import plain_blocks, plain_hsnet
 from tests.tiny import random_images, random_masks, support_set
@@ -50,7 +48,7 @@ def one_shot(shots: int, height: int = 64, width: int = 64) -> tuple[Tensor, Ten
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 128), (128, 72)])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 128), (75, 98)])
 def test_official_weights_give_the_published_logits(height: int, width: int) -> None:
     weights, rules = official_weights(), HSNET["resnet50"]
     network = tiny(HsnetSegmenter)
@@ -88,31 +86,6 @@ def test_logits_of_several_shots_are_the_mean_of_one_shot_logits(kind: type[FewS
 
 
 @every_network
-@pytest.mark.parametrize("shots", [1, 5])
-@pytest.mark.parametrize("classes", [1, 3])
-def test_gradients_reach_every_shot_and_the_query(kind: type[FewShotSegmenter], shots: int, classes: int) -> None:
-    network, masks = tiny(kind), random_masks(shots, classes)
-    query, support = random_images(1, seed=9).requires_grad_(), random_images(shots).requires_grad_()
-    memory = remember_classes(network, network.encode(support), masks, classes)
-    logits = recall_classes(network, network.encode(query), memory, masks.shape[-2:])
-    assert logits.shape == (1, classes + 1, 64, 64)
-    logits.square().mean().backward()
-    for gradient in (query.grad, *support.grad):
-        assert gradient.isfinite().all()
-        assert gradient.abs().sum() > 0
-
-
-@torch.no_grad()
-@every_network
-@pytest.mark.parametrize(("height", "width"), [(48, 64), (67, 101), (33, 50)])
-def test_logits_have_the_size_of_the_query(kind: type[FewShotSegmenter], height: int, width: int) -> None:
-    _, support, masks = one_shot(2, 64, 80)
-    logits = tiny(kind)(random_images(1, height, width), support, masks)
-    assert logits.shape == (1, 2, height, width)
-    assert logits.isfinite().all()
-
-
-@every_network
 @pytest.mark.parametrize("fill", [0.0, 1.0])
 def test_empty_and_full_masks_give_finite_logits_and_gradients(kind: type[FewShotSegmenter], fill: float) -> None:
     query, support, masks = one_shot(1)
@@ -136,19 +109,6 @@ def test_several_classes_and_queries(kind: type[FewShotSegmenter]) -> None:
     torch.testing.assert_close(both[1, 2], one[0, 1] - one[0, 0], atol=1e-5, rtol=1e-4)
 
 
-@torch.no_grad()
-@every_network
-def test_leave_one_out_in_one_batch_equals_separate_forwards(kind: type[FewShotSegmenter]) -> None:
-    network, images, masks = tiny(kind), random_images(3), random_masks(3)
-    features = network.encode(images)
-    memory = remember_classes(network, features, masks, 1)
-    at_once = recall_classes(network, features, memory, masks.shape[-2:], leave_one_out(3))
-    for query in range(3):
-        others = [shot for shot in range(3) if shot != query]
-        alone = network(images[query : query + 1], images[others].unsqueeze(0), masks[others].unsqueeze(0).float())
-        torch.testing.assert_close(at_once[query, 1], alone[0, 1] - alone[0, 0], atol=1e-5, rtol=1e-4)
-
-
 @every_network
 @pytest.mark.parametrize("together", [1, 2, 4])
 def test_parts_that_spare_memory_change_nothing(
@@ -170,15 +130,6 @@ def test_parts_that_spare_memory_change_nothing(
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
     assert max(batches) <= together
     assert sum(batches) == 18, "each part is decoded once for the logits and once for the gradient"
-
-
-@every_network
-def test_take_a_peek_lowers_the_support_loss(kind: type[FewShotSegmenter]) -> None:
-    options = TapOptions(passes=6, learning_rate=1e-2, guard="none")
-    adapted = take_a_peek(tiny(kind), support_set(3), Lora(rank=4, dropout=0.0), options)
-    losses = adapted.record.losses
-    assert len(losses) == 6
-    assert losses[-1] < losses[0]
 
 
 @torch.no_grad()

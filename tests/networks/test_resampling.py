@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medtap.networks.resampling import adaptive_mean, enlarge_to_pixels, resize_aligned
+from medtap.networks.resampling import adaptive_mean, resize_aligned
 
 
 @pytest.mark.parametrize("grid", [(8, 8), (3, 5), (1, 1), (12, 20)])
@@ -18,13 +18,6 @@ def test_means_are_those_of_adaptive_pooling(grid: tuple[int, int]) -> None:
 def test_means_of_a_hand_made_case() -> None:
     row = torch.tensor([1.0, 2.0, 6.0]).view(1, 1, 1, 3)
     assert adaptive_mean(row, (1, 2)).flatten().tolist() == [1.5, 4.0]
-
-
-def test_places_keep_their_values_at_every_eighth_pixel() -> None:
-    maps = torch.randn(1, 2, 4, 3)
-    pixels = enlarge_to_pixels(maps)
-    assert pixels.shape == (1, 2, 25, 17)
-    torch.testing.assert_close(pixels[..., ::8, ::8], maps)
 
 
 def test_corners_are_aligned_and_the_same_grid_is_left_alone() -> None:

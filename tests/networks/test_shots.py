@@ -42,6 +42,20 @@ def test_as_many_as_there_are_takes_no_chance(drawn: int) -> None:
     assert torch.equal(generator.get_state(), before)
 
 
+def test_planes_of_a_volume_do_not_segment_one_another() -> None:
+    assert leave_one_out(4, volumes=torch.tensor([7, 7, 9, 9])).tolist() == [[2, 3], [2, 3], [0, 1], [0, 1]]
+    uneven = torch.tensor([0, 0, 0, 1, 2])
+    shots = leave_one_out(5, volumes=uneven, generator=Generator().manual_seed(0))
+    assert shots.shape == (5, 2)
+    assert (uneven[shots] != uneven[:, None]).all()
+    assert all(len(set(others)) == 2 for others in shots.tolist())
+    assert leave_one_out(5, 1, Generator().manual_seed(0), uneven).shape == (5, 1)
+
+
+def test_planes_of_the_only_volume_segment_one_another() -> None:
+    assert torch.equal(leave_one_out(4, volumes=torch.zeros(4)), leave_one_out(4))
+
+
 def test_select_shots_puts_queries_of_a_set_side_by_side() -> None:
     memory = (torch.arange(6).view(2, 3, 1),)
     (chosen,) = select_shots(memory, torch.tensor([[1, 2], [0, 2], [0, 1]]))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Generator, nn
 
+from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.shots import leave_one_out
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.families import SCENES
@@ -37,7 +38,7 @@ def test_segments_each_picture_by_the_others_of_its_task() -> None:
 def test_iou_of_perfect_and_wrong_networks_leaves_the_mode_alone(training: bool) -> None:
     stream = TaskStream((Stage(2, 32, pictures=2, images=[2]),), 0, SCENES)
 
-    class Known(nn.Module):
+    class Known(FewShotSegmenter):
         def __init__(self, sign: float) -> None:
             super().__init__()
             self.sign = nn.Parameter(torch.tensor(sign))

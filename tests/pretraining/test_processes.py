@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from medtap.finetuning.processes import leave_processes, place
 from medtap.networks import BUILDERS, load_network
 from medtap.pretraining import recipe
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
+from medtap.processes import leave_processes, place
 from tests.tiny import tiny_network
 
 ROOT = Path(__file__).parents[2]

@@ -50,7 +50,7 @@ def test_card_tells_where_the_weights_come_from(backbone: str, checkpoint: Path,
     assert (card["network"], card["backbone"]) == (f"dcama-{backbone}", backbone)
     sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert card["checkpoint"] == {"file": "best_model.pt", "sha256": sha256}
-    assert card["origin"].keys() == {"encoder", "code", "weights", "weights_licence"}
+    assert card["origin"].keys() == {"encoder", "code", "weights", "weights_licence", "weights_sha256"}
 
 
 def test_a_folder_in_use_is_refused(backbone: str, checkpoint: Path, tmp_path: Path) -> None:

@@ -6,8 +6,13 @@ import json
 
 import pytest
 
+from medtap.adapters import ADAPTERS
 from medtap.errors import OptionError, WeightsError
 from medtap.networks import BUILDERS
+from medtap.networks.sam_sizes import SAM_SIZES
+from medtap.networks.zoo import EMBEDDED, WEIGHTS_FILE
+from medtap.workflows import info
+from medtap.workflows.convert import file_sha256
 from medtap.workflows.info import describe
 
 
@@ -20,6 +25,7 @@ def networks():
 def test_networks(networks):
     row = networks["medtap-atto"]
     assert (row["input_size"], row["weights"]) == (256, "embedded")
+    assert row["weights_sha256"] == file_sha256(EMBEDDED / "medtap-atto" / WEIGHTS_FILE)
     assert 3e6 < row["encoder_parameters"] < row["parameters"] < 5e6
     assert networks.keys() == BUILDERS.keys()
     assert all(row["description"] and "lora" in row["adapters"] for row in networks.values())
@@ -30,8 +36,18 @@ def test_networks_tell_encoders_licences_and_where_weights_come_from(networks):
     assert (row["encoder"], row["input_size"], row["weights_licence"]) == ("Swin-B", 384, "not stated")
     assert row["parameters"] - row["encoder_parameters"] == pytest.approx(5.07e6, rel=1e-3)
     assert "https://github.com/pawn-sxy/DCAMA" in row["weights"]
+    assert row["weights_sha256"] == "not verified"
+    assert SAM_SIZES["sam-vit-b"].revision in networks["sam-vit-b"]["weights"]
     assert row["adapters"].endswith("full")
     assert "decoder" not in networks["ssp-resnet50"]["adapters"]
+
+
+def test_what_fits_is_found_out_once_for_the_same_layers(monkeypatch):
+    asked = []
+    monkeypatch.setattr(info, "_attaches", lambda adapter, part: asked.append((adapter.name, part)) or True)
+    rows = {row["name"]: row for row in describe("networks")}
+    assert {row["adapters"] for row in rows.values()} == {", ".join(ADAPTERS)}
+    assert sum(name == "lora" for name, _ in asked) < len(rows) / 2
 
 
 def test_methods_and_layouts():

@@ -76,7 +76,6 @@ def load_checkpoint(network: str, backbone: str, path: Path) -> FewShotSegmenter
     official = read_checkpoint(path)
     build = BUILDS[network](official) if network in BUILDS else {}
     built = build_network(f"{network}-{backbone}", build)
-    built.build = build
     ours = translate(official, rules)
     wrong = _misfits(official, ours, built, rules)
     if wrong:

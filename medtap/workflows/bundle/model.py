@@ -177,7 +177,7 @@ def choose_model(
     support_masks: str | Path | None = None,
     *,
     network: str = "medtap-atto",
-    method: str = "lora",
+    method: str | None = None,
     rank: int | None = None,
     preset: str = "medtap",
     passes: int | None = None,
@@ -194,7 +194,7 @@ def choose_model(
         support_images: folder, file or CSV of annotated images; None to use the bundle's own model.
         support_masks: folder or file of their masks.
         network: a name of the zoo, or a folder.
-        method: the adapter's name.
+        method: the adapter's name; the preset's when None.
         rank: the adapter's rank; the method's own when None.
         preset: named options of the adaptation.
         passes: T, how often every support image is a pseudo-query; the preset's when None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medtap.finetuning.processes import join_processes
+from medtap.processes import join_processes
 from medtap.workflows.finetune.parts import FinetuneParts
 from medtap.workflows.finetune.training_run import TrainingRun
 

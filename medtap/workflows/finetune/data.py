@@ -17,7 +17,7 @@ from medtap.data import resize_images, resize_masks
 from medtap.datasets import CaseList
 from medtap.errors import InputError
 from medtap.finetuning.options import FinetuneOptions
-from medtap.finetuning.processes import place
+from medtap.processes import place
 from medtap.workflows.stream import case_items
 from medtap.workflows.transforms import evaluation_transforms
 

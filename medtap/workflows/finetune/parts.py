@@ -20,13 +20,13 @@ from medtap.episodes import draw_support, sha256_of
 from medtap.finetuning.losses import LOSSES
 from medtap.finetuning.optimisers import make_optimiser, polynomial_decay
 from medtap.finetuning.options import FinetuneOptions, use_recipe
-from medtap.finetuning.processes import own_device, place
 from medtap.finetuning.trained import TrainedSegmenter, TrainingLoss
 from medtap.inference import choose_device, input_size
 from medtap.networks.sam import SamSegmenter
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import load_network, weights_sha256
 from medtap.outputs import RunFolder
+from medtap.processes import own_device, place
 from medtap.record import AdaptationRecord
 from medtap.support import SupportSet, SupportSource
 from medtap.support_shape import support_shape

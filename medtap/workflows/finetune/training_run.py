@@ -19,9 +19,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from medtap.adapted import TENSORS, AdaptedSegmenter
 from medtap.errors import AdaptationError
 from medtap.finetuning.options import FinetuneOptions
-from medtap.finetuning.processes import average_gradients, mean_of_all, place, tell_all
 from medtap.finetuning.trained import TrainedSegmenter
 from medtap.outputs import RunFolder, atomic_write, write_csv
+from medtap.processes import average_gradients, mean_of_all, place, tell_all
 from medtap.record import MANIFEST, AdaptationRecord
 from medtap.report import contact_sheet
 from medtap.support import SupportSet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 
@@ -10,9 +11,13 @@ from torch import distributed, nn
 
 
 def join_processes() -> None:
-    """Join the other processes of a ``torchrun`` (NCCL on GPUs, gloo on CPUs); alone, nothing happens."""
+    """Join the other processes of a ``torchrun`` (NCCL on GPUs, gloo on CPUs); alone, nothing happens.
+
+    They are left at the program's end at the latest: gloo's threads would abort a program that ends among them.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(leave_processes)
 
 
 def leave_processes() -> None:

@@ -1,0 +1,149 @@
+"""Take a Peek at many support sets: a network adapted to each of them, as many at once as can be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from medtap.adaptation import refuse_indistinct_classes, take_a_peek, told_of
+from medtap.adapted import AdaptedSegmenter
+from medtap.adapters import Adapter, Lora
+from medtap.adapters.stacked_lora import StackedLora
+from medtap.chance import seeded
+from medtap.errors import OptionError
+from medtap.frozen import frozen_parts_kept
+from medtap.guard import best_strength
+from medtap.half_precision import rounded
+from medtap.many.guard import held_out_losses, weaken
+from medtap.many.passes import ManyTraining
+from medtap.memory import keep_large_buffers
+from medtap.networks.classes import remember_classes
+from medtap.networks.segmenter import FewShotSegmenter, share_weights
+from medtap.passes import SupportTraining
+from medtap.precision import autocast
+from medtap.record import AdaptationRecord
+from medtap.support import SupportSet
+from medtap.tap_options import TapOptions
+
+Course: TypeAlias = tuple[list[float], dict[str, float]]
+"""The losses of one set's training, and what its guard saw."""
+
+
+def take_many_peeks(
+    segmenter: FewShotSegmenter,
+    supports: Sequence[SupportSet],
+    adapter: Adapter | None = None,
+    options: TapOptions | None = None,
+    device: torch.device | str = "cpu",
+    at_once: int = 8,
+) -> list[AdaptedSegmenter]:
+    """Adapt a network to each of many support sets; what ``take_a_peek`` gives for each, to rounding.
+
+    Sets of as many images, of one size, with as many classes, cut alike into volumes, are trained together by LoRA
+    without dropout and patience: their factors are stacked, and one forward and one optimizer step serve all. What
+    cannot be trained so is adapted one set after another, by every other adapter too.
+
+    Args:
+        segmenter: a pretrained few-shot network; it stays as it is.
+        supports: of any shots, sizes and classes.
+        adapter: what is trained; LoRA by default.
+        options: how it is trained; each set has the seed to itself.
+        device: where.
+        at_once: how many sets share a forward at most; memory grows with it.
+
+    Returns:
+        The adapted networks, in the order of their support sets. The seconds that each tells are its share.
+
+    Raises:
+        OptionError: ``at_once`` is below 1; or as ``take_a_peek``.
+        AdaptationError: a loss is not a number.
+    """
+    if at_once < 1:
+        raise OptionError("support sets cannot be adapted fewer than one at once", found=str(at_once))
+    adapter, options = (adapter or Lora()).suited(segmenter), options or TapOptions()
+    for support in supports:
+        refuse_indistinct_classes(segmenter, support)
+    if not isinstance(adapter, Lora) or adapter.dropout or options.patience:
+        return [take_a_peek(segmenter, support, adapter, options, device) for support in supports]
+    adapted: dict[int, AdaptedSegmenter] = {}
+    base = share_weights(segmenter).to(device).eval().requires_grad_(False)
+    for numbers in alike(supports, at_once):
+        together = adapt_together(base, [supports[number] for number in numbers], adapter, options)
+        adapted |= dict(zip(numbers, together, strict=True))
+    return [adapted[number] for number in range(len(supports))]
+
+
+def alike(supports: Sequence[SupportSet], at_once: int) -> Iterator[list[int]]:
+    """Numbers of the support sets that can be trained together, at most so many in a list."""
+    groups: dict[object, list[int]] = {}
+    for number, support in enumerate(supports):
+        key = (support.images.shape, len(support.classes), tuple(support.volumes.tolist()))
+        groups.setdefault(key, []).append(number)
+    for numbers in groups.values():
+        yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
+
+
+def adapt_together(
+    base: FewShotSegmenter, supports: Sequence[SupportSet], lora: Lora, options: TapOptions
+) -> list[AdaptedSegmenter]:
+    """Adapt to support sets that are ``alike``, in one batched loop on the base network's device.
+
+    Raises:
+        AdaptationError: a loss is not a number.
+    """
+    keep_large_buffers()
+    start, device = time.perf_counter(), next(base.parameters()).device
+    images = torch.stack([support.images for support in supports]).to(device)
+    masks = torch.stack([support.masks for support in supports]).to(device)
+    network = share_weights(base)
+    rates = network.rates.get(lora.name, {}) if options.rates == "learned" else {}
+    with seeded(options.seed, device):
+        stacked = StackedLora(lora.part(network), lora, len(supports))
+        many = ManyTraining(SupportTraining(network, stacked, len(supports[0].classes), options, rates))
+        with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
+            courses = _guarded(many, images, masks, supports[0].volumes)
+    merged = [_merged(base, support, lora, stacked.values_of(number)) for number, support in enumerate(supports)]
+    seconds = (time.perf_counter() - start) / len(supports)
+    for one, support, course in zip(merged, supports, courses, strict=True):
+        one.record = _record(base, support, lora, options, course, seconds)
+    return merged
+
+
+def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> list[Course]:
+    """Train the stacked adapters and give each the strength that the guard finds best for it."""
+    options = many.training.options
+    if options.guard == "none" or options.passes == 0:
+        return [(losses, {}) for losses in many.run(images, masks, volumes)]
+    held_out = held_out_losses(many, images, masks, volumes).tolist()
+    strengths = [best_strength(losses) for losses in held_out]
+    courses = many.run(images, masks, volumes)
+    weaken(many.training.attached, options.seed, strengths)
+    seen = [{"unadapted": own[0], "adapted": own[-1], "strength": best_strength(own)} for own in held_out]
+    checks = [{name: round(value, 6) for name, value in own.items()} for own in seen]
+    return list(zip(courses, checks, strict=True))
+
+
+def _merged(base: FewShotSegmenter, support: SupportSet, lora: Lora, trained: Mapping[str, Tensor]) -> AdaptedSegmenter:
+    """The base network with one set's adapter folded in and the set digested."""
+    network = share_weights(base)
+    attached = lora.attach(lora.part(network))
+    values = {name: rounded(value) for name, value in trained.items()}
+    attached.load_state_dict(values)
+    attached.merge()
+    images, masks = (given.to(next(base.parameters()).device) for given in (support.images, support.masks))
+    with torch.no_grad():
+        memory = remember_classes(network, network.encode(images), masks, len(support.classes))
+    return AdaptedSegmenter(network, memory, support.classes, values)
+
+
+def _record(
+    base: FewShotSegmenter, support: SupportSet, lora: Lora, options: TapOptions, course: Course, seconds: float
+) -> AdaptationRecord:
+    losses, check = course
+    record = AdaptationRecord.of(base, support, lora, options, losses, seconds)
+    return replace(record, check=check, warnings=(*record.warnings, *told_of(check)))

@@ -1,0 +1,66 @@
+"""How far to trust each of many adaptations: `medtap.guard` for stacked adapters, in the same number of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from medtap.adapters import AttachedAdapter
+from medtap.guard import STRENGTHS, Half, set_strength, split_in_halves
+from medtap.losses import dice_loss
+from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
+from medtap.passes import PseudoQueries, pseudo_query_logits
+
+
+def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> Tensor:
+    """Mean Dice losses [A,3] over support images that were not trained on, by set and for each of ``STRENGTHS``.
+
+    Args:
+        many: of the adapters, whose values are changed.
+        images: [A,K,3,S,S] in [0,1].
+        masks: labels [A,K,S,S] in 0..N.
+        volumes: number [K] of the volume that each is a plane of, the same in every set.
+    """
+    attached, options = many.training.attached, many.training.options
+    split = [split_in_halves(*own, volumes, options) for own in zip(images, masks, strict=True)]
+    images, masks, halves = torch.stack([own[0] for own in split]), torch.stack([own[1] for own in split]), split[0][2]
+    losses = torch.zeros(len(images), len(STRENGTHS))
+    for seen, held_out in halves:
+        many.run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
+        end, start = values(attached), initial_values(attached, options.seed)
+        for index, strength in enumerate(STRENGTHS):
+            set_strength(attached, start, end, strength)
+            losses[:, index] += len(held_out) * _dice_losses(many, images, masks, (seen, held_out))
+    return losses / sum(len(held_out) for _, held_out in halves)
+
+
+@torch.no_grad()
+def _dice_losses(many: ManyTraining, images: Tensor, masks: Tensor, half: Half) -> Tensor:
+    seen, held_out = half
+    shots = seen.expand(len(held_out), -1)
+    step = side_by_side([PseudoQueries(*own, held_out, shots) for own in zip(images, masks, strict=True)])
+    logits = pseudo_query_logits(many.training.network, step, many.training.classes)
+    return losses_by_set(dice_loss, logits.float(), step, len(images)).cpu()
+
+
+@torch.no_grad()
+def weaken(attached: AttachedAdapter, seed: int, strengths: Sequence[float]) -> None:
+    """Bring the adapter of each set back towards its initial values, by 1 less that set's strength."""
+    end = values(attached)
+    start = initial_values(attached, seed)
+    for parameter, first, last in zip(attached.parameters(), start, end, strict=True):
+        weight = first.new_tensor(strengths).view(-1, *[1] * (first.ndim - 1))
+        parameter.copy_(torch.lerp(first, last, weight))
+
+
+def values(attached: AttachedAdapter) -> list[Tensor]:
+    """Copies of an adapter's values."""
+    return [parameter.detach().clone() for parameter in attached.parameters()]
+
+
+def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
+    """The values that training begins at, which the adapter is left with."""
+    attached.reset(Generator().manual_seed(seed))
+    return values(attached)

@@ -1,0 +1,35 @@
+"""What a pool keeps of an adapted network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from medtap.adapters.stacked_lora import Factors
+from medtap.networks.segmenter import Memory
+
+
+@dataclass(frozen=True, eq=False)
+class Resident:
+    """An adapted network without its base.
+
+    Attributes:
+        factors: of its LoRA, alpha / r multiplied in, in float16 where that holds them.
+        memory: its digested support set, each [N,K,...], likewise.
+        size: side in pixels of the images it was adapted on.
+    """
+
+    factors: Mapping[str, Factors]
+    memory: Memory
+    size: int
+
+    @property
+    def layout(self) -> object:
+        """What residents must have in common to share a forward."""
+        shapes = [(layer, down.shape, up.shape) for layer, (down, up) in self.factors.items()]
+        return self.size, tuple(shapes), tuple(kept.shape for kept in self.memory)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+        return sum(tensor.nbytes for tensor in (*self.memory, *(one for pair in self.factors.values() for one in pair)))
