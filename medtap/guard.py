@@ -1,14 +1,15 @@
 """How far to trust an adaptation: checked on support images that it was not trained on.
 
 Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
-with the adapter at several strengths between its start and its end (as weights are interpolated by Wortsman et al.,
-CVPR 2022). The strength that segments
-best is what the adapter trained on the whole set is given; 0 is the unadapted network.
+in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
+are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on the whole
+set is given; 0 is the unadapted network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -43,7 +44,8 @@ def held_out_losses(
     images, masks, halves = split_in_halves(images, masks, volumes, options)
     losses = torch.zeros(len(STRENGTHS))
     for seen, held_out in halves:
-        training.run(images[seen], masks[seen], volumes[seen.cpu()])
+        as_long = replace(training, options=options.of_as_many_steps(len(volumes), len(seen)))
+        as_long.run(images[seen], masks[seen], volumes[seen.cpu()])
         end, start = _values(attached), _initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medtap.augmentation import AUGMENTATIONS
 from medtap.errors import OptionError
@@ -74,6 +74,11 @@ class TapOptions:
         ]
         if wrong:
             raise OptionError("options that cannot be adapted with", expected="; ".join(wrong))
+
+    def of_as_many_steps(self, shots: int, part: int) -> TapOptions:
+        """The options for a part of K support images that give it about as many optimizer steps as all of them get."""
+        longer = self.steps_a_pass(shots) / self.steps_a_pass(part)
+        return replace(self, passes=max(1, round(longer * self.passes)), average=round(longer * self.average))
 
     def steps_a_pass(self, shots: int) -> int:
         """Optimizer steps of each pass over K support images."""

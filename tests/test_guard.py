@@ -95,3 +95,17 @@ def test_best_strength_has_the_least_loss_and_the_weaker_wins_a_tie() -> None:
     assert guard.best_strength([0.3, 0.2, 0.4]) == 0.5
     assert guard.best_strength([0.2, 0.2, 0.2]) == 0.0
     assert guard.best_strength([0.4, 0.3, 0.1]) == 1.0
+
+
+def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    support, (network, attached) = support_set(8), attached_network()
+    options = TapOptions(passes=3, schedule="per_group", drawn=1, seed=2)
+    steps: list[int] = []
+    run = SupportTraining.run
+    monkeypatch.setattr(
+        SupportTraining, "run", lambda *given: [losses := run(*given), steps.append(len(losses))] and losses
+    )
+    training = SupportTraining(network, attached, 1, options, {})
+    guard.held_out_losses(training, support.images, support.masks)
+    training.run(support.images, support.masks)
+    assert steps == [12, 12, 12]

@@ -132,3 +132,12 @@ def test_a_small_support_set_is_one_group() -> None:
         for options in (TapOptions(schedule="per_group"), TapOptions())
     )
     assert by_group.shots.tolist() == by_pass.shots.tolist()
+
+
+def test_a_part_of_the_support_set_is_given_as_many_steps() -> None:
+    by_group = TapOptions(passes=8, average=4, schedule="per_group")
+    assert (by_group.steps_a_pass(25), by_group.steps_a_pass(10)) == (5, 2)
+    part = by_group.of_as_many_steps(25, 10)
+    assert (part.passes, part.average, part.steps_a_pass(10) * part.passes) == (20, 10, 40)
+    assert TapOptions().of_as_many_steps(25, 10) == TapOptions()
+    assert TapOptions(passes=1, schedule="per_support").of_as_many_steps(2, 1).passes == 1

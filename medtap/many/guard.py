@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
@@ -28,7 +29,8 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
     images, masks, halves = torch.stack([own[0] for own in split]), torch.stack([own[1] for own in split]), split[0][2]
     losses = torch.zeros(len(images), len(STRENGTHS))
     for seen, held_out in halves:
-        many.run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
+        training = replace(many.training, options=options.of_as_many_steps(len(volumes), len(seen)))
+        ManyTraining(training).run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
