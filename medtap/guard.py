@@ -2,8 +2,8 @@
 
 Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
-are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on the whole
-set is given; 0 is the unadapted network.
+are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
+the set is given; 0 is the unadapted network.
 """
 
 from __future__ import annotations
