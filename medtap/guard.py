@@ -46,7 +46,7 @@ def held_out_losses(
     for seen, held_out in halves:
         as_long = replace(training, options=options.of_as_many_steps(len(volumes), len(seen)))
         as_long.run(images[seen], masks[seen], volumes[seen.cpu()])
-        end, start = _values(attached), _initial_values(attached, options.seed)
+        end, start = values(attached), initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
             losses[index] += len(held_out) * _dice_loss(training, images, masks, seen, held_out)
@@ -82,17 +82,18 @@ def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, seen: T
 
 def weaken(attached: AttachedAdapter, seed: int, strength: float) -> None:
     """Bring an adapter that was trained from a seed's initial values back towards them, by 1 less the strength."""
-    end = _values(attached)
-    set_strength(attached, _initial_values(attached, seed), end, strength)
+    end = values(attached)
+    set_strength(attached, initial_values(attached, seed), end, strength)
 
 
-def _initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
+def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
     """The values that training begins at, which the adapter is left with."""
     attached.reset(Generator().manual_seed(seed))
-    return _values(attached)
+    return values(attached)
 
 
-def _values(attached: AttachedAdapter) -> list[Tensor]:
+def values(attached: AttachedAdapter) -> list[Tensor]:
+    """Copies of an adapter's values."""
     return [parameter.detach().clone() for parameter in attached.parameters()]
 
 

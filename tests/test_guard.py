@@ -74,7 +74,7 @@ def test_no_strength_is_the_unadapted_network() -> None:
 
 def test_strength_lies_between_start_and_end() -> None:
     _, attached = attached_network()
-    start = guard._initial_values(attached, seed=0)
+    start = guard.initial_values(attached, seed=0)
     end = [value + 2 for value in start]
     guard.set_strength(attached, start, end, 0.5)
     for parameter, first in zip(attached.parameters(), start, strict=True):
@@ -84,7 +84,7 @@ def test_strength_lies_between_start_and_end() -> None:
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 def test_weakened_adapter_lies_between_its_seed_and_its_end(strength: float) -> None:
     _, attached = attached_network()
-    start = guard._initial_values(attached, seed=3)
+    start = guard.initial_values(attached, seed=3)
     guard.set_strength(attached, start, [value + 2 for value in start], 1.0)
     guard.weaken(attached, 3, strength)
     for parameter, first in zip(attached.parameters(), start, strict=True):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from medtap.adapters import AttachedAdapter
-from medtap.guard import STRENGTHS, Half, set_strength, split_in_halves
+from medtap.guard import STRENGTHS, Half, initial_values, set_strength, split_in_halves, values
 from medtap.losses import dice_loss
 from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
 from medtap.passes import PseudoQueries, pseudo_query_logits
@@ -55,14 +55,3 @@ def weaken(attached: AttachedAdapter, seed: int, strengths: Sequence[float]) -> 
     for parameter, first, last in zip(attached.parameters(), start, end, strict=True):
         weight = first.new_tensor(strengths).view(-1, *[1] * (first.ndim - 1))
         parameter.copy_(torch.lerp(first, last, weight))
-
-
-def values(attached: AttachedAdapter) -> list[Tensor]:
-    """Copies of an adapter's values."""
-    return [parameter.detach().clone() for parameter in attached.parameters()]
-
-
-def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
-    """The values that training begins at, which the adapter is left with."""
-    attached.reset(Generator().manual_seed(seed))
-    return values(attached)
