@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from medtap.adapters import Adapter, Lora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import best_strength, held_out_losses, weaken
+from medtap.guard import best_strength, held_out_losses, seen_by_guard, weaken
 from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
@@ -26,6 +27,9 @@ from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
 
 __all__ = ["TapOptions", "take_a_peek"]
+
+Course: TypeAlias = tuple[list[float], dict[str, float]]
+"""The losses of a training, and what its guard saw."""
 
 
 def take_a_peek(
@@ -62,15 +66,14 @@ def take_a_peek(
         attached = adapter.attach(adapter.part(network))
         training = SupportTraining(network, attached, len(support.classes), options, rates)
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
-            losses, check = _guarded(training, images, masks, support.volumes)
+            course = _guarded(training, images, masks, support.volumes)
         values = {name: rounded(value) for name, value in attached.state_dict().items()}
         attached.load_state_dict(values)
         attached.merge()
     give_back_buffers()
     with torch.no_grad():
         memory = remember_classes(network, network.encode(images), masks, len(support.classes))
-    record = AdaptationRecord.of(segmenter, support, adapter, options, losses, time.perf_counter() - start)
-    record = replace(record, check=check, warnings=(*record.warnings, *told_of(check)))
+    record = record_of_course(segmenter, support, adapter, options, course, time.perf_counter() - start)
     return AdaptedSegmenter(network, memory, support.classes, values, record)
 
 
@@ -90,9 +93,7 @@ def refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) 
         )
 
 
-def _guarded(
-    training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor
-) -> tuple[list[float], dict[str, float]]:
+def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> Course:
     """Train the adapter and give it the strength that the guard finds best.
 
     Returns:
@@ -103,15 +104,26 @@ def _guarded(
     if options.guard == "none" or options.passes == 0:
         return training.run(images, masks, volumes), {}
     held_out = held_out_losses(training, images, masks, volumes)
-    strength = best_strength(held_out)
     losses = training.run(images, masks, volumes)
-    weaken(training.attached, options.seed, strength)
-    seen = {"unadapted": held_out[0], "adapted": held_out[-1], "strength": strength}
-    return losses, {name: round(value, 6) for name, value in seen.items()}
+    weaken(training.attached, options.seed, best_strength(held_out))
+    return losses, seen_by_guard(held_out)
 
 
-def told_of(check: Mapping[str, float]) -> tuple[str, ...]:
-    """What a user should know of what the guard saw."""
+def record_of_course(
+    segmenter: FewShotSegmenter,
+    support: SupportSet,
+    adapter: Adapter,
+    options: TapOptions,
+    course: Course,
+    seconds: float,
+) -> AdaptationRecord:
+    """The record of an adaptation, with what its guard saw and what a user should know of that."""
+    losses, check = course
+    record = AdaptationRecord.of(segmenter, support, adapter, options, losses, seconds)
+    return replace(record, check=check, warnings=(*record.warnings, *_told(check)))
+
+
+def _told(check: Mapping[str, float]) -> tuple[str, ...]:
     if check.get("strength", 1.0) > 0:
         return ()
     change = f"Dice loss {check['unadapted']:.3f} before and {check['adapted']:.3f} after"

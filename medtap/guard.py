@@ -104,6 +104,12 @@ def set_strength(attached: AttachedAdapter, start: Sequence[Tensor], end: Sequen
         parameter.copy_(torch.lerp(first, last, strength))
 
 
+def seen_by_guard(losses: Sequence[float]) -> dict[str, float]:
+    """What a record tells of the loss for each of ``STRENGTHS``: ``unadapted``, ``adapted``, the best ``strength``."""
+    seen = {"unadapted": losses[0], "adapted": losses[-1], "strength": best_strength(losses)}
+    return {name: round(value, 6) for name, value in seen.items()}
+
+
 def best_strength(losses: Sequence[float]) -> float:
     """The strength of the least loss, the weaker of equals."""
     return STRENGTHS[min(range(len(losses)), key=losses.__getitem__)]

@@ -114,8 +114,10 @@ def has_stalled(losses: Sequence[float], steps: int, patience: int) -> bool:
         steps: of a pass.
         patience: in passes; 0 is endless.
     """
+    if patience == 0:
+        return False
     means = [fmean(losses[end - steps : end]) for end in range(steps, len(losses) + 1, steps)]
-    return 0 < patience < len(means) and min(means[-patience:]) >= min(means[:-patience])
+    return patience < len(means) and min(means[-patience:]) >= min(means[:-patience])
 
 
 class MeanValues:

@@ -35,6 +35,11 @@ class Lora(Adapter):
     def __post_init__(self) -> None:
         check_numbers("LoRA", self.rank, self.alpha, self.dropout)
 
+    @property
+    def scale(self) -> float:
+        """What B A x is multiplied by, alpha / r."""
+        return 1.0 if self.alpha is None else self.alpha / self.rank
+
     def suited(self, network: FewShotSegmenter) -> Lora:
         """At the place that the network was meta-trained to be adapted at, where targets are ``auto``."""
         return replace(self, targets=network.targets) if self.targets == "auto" else self

@@ -111,9 +111,8 @@ class StackedLora(AttachedBranches):
 
     def __init__(self, encoder: nn.Module, lora: Lora, sets: int) -> None:
         self._single = lora.attach(share_weights(encoder))
-        scale = 1.0 if lora.alpha is None else lora.alpha / lora.rank
         factors = factors_by_layer(self._single.state_dict())
-        self._stacks = {layer: StackedFactors(own, sets, scale) for layer, own in factors.items()}
+        self._stacks = {layer: StackedFactors(own, sets, lora.scale) for layer, own in factors.items()}
         branches = {f"{layer}.{_BRANCH}": stack for layer, stack in self._stacks.items()}
         super().__init__(encoder, branches, "stacked LoRA factors")
 

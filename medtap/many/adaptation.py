@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from medtap.adaptation import refuse_indistinct_classes, take_a_peek, told_of
+from medtap.adaptation import Course, record_of_course, refuse_indistinct_classes, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.adapters.stacked_lora import StackedLora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import best_strength
+from medtap.guard import best_strength, seen_by_guard
 from medtap.half_precision import rounded
 from medtap.many.guard import held_out_losses, weaken
 from medtap.many.passes import ManyTraining
@@ -26,12 +24,8 @@ from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.passes import SupportTraining
 from medtap.precision import autocast
-from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
-
-Course: TypeAlias = tuple[list[float], dict[str, float]]
-"""The losses of one set's training, and what its guard saw."""
 
 
 def take_many_peeks(
@@ -110,7 +104,7 @@ def adapt_together(
     merged = [_merged(base, support, lora, stacked.values_of(number)) for number, support in enumerate(supports)]
     seconds = (time.perf_counter() - start) / len(supports)
     for one, support, course in zip(merged, supports, courses, strict=True):
-        one.record = _record(base, support, lora, options, course, seconds)
+        one.record = record_of_course(base, support, lora, options, course, seconds)
     return merged
 
 
@@ -120,12 +114,9 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
     if options.guard == "none" or options.passes == 0:
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     held_out = held_out_losses(many, images, masks, volumes).tolist()
-    strengths = [best_strength(losses) for losses in held_out]
-    courses = many.run(images, masks, volumes)
-    weaken(many.training.attached, options.seed, strengths)
-    seen = [{"unadapted": own[0], "adapted": own[-1], "strength": best_strength(own)} for own in held_out]
-    checks = [{name: round(value, 6) for name, value in own.items()} for own in seen]
-    return list(zip(courses, checks, strict=True))
+    losses = many.run(images, masks, volumes)
+    weaken(many.training.attached, options.seed, [best_strength(own) for own in held_out])
+    return list(zip(losses, map(seen_by_guard, held_out), strict=True))
 
 
 def _merged(base: FewShotSegmenter, support: SupportSet, lora: Lora, trained: Mapping[str, Tensor]) -> AdaptedSegmenter:
@@ -139,11 +130,3 @@ def _merged(base: FewShotSegmenter, support: SupportSet, lora: Lora, trained: Ma
     with torch.no_grad():
         memory = remember_classes(network, network.encode(images), masks, len(support.classes))
     return AdaptedSegmenter(network, memory, support.classes, values)
-
-
-def _record(
-    base: FewShotSegmenter, support: SupportSet, lora: Lora, options: TapOptions, course: Course, seconds: float
-) -> AdaptationRecord:
-    losses, check = course
-    record = AdaptationRecord.of(base, support, lora, options, losses, seconds)
-    return replace(record, check=check, warnings=(*record.warnings, *told_of(check)))

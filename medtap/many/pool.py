@@ -69,10 +69,9 @@ class AdapterPool:
         if not isinstance(adapted, AdaptedSegmenter):
             adapted = load_adapted(adapted, self.network)
         lora = self._lora_of(name, adapted.record)
-        scale = 1.0 if lora.alpha is None else lora.alpha / lora.rank
         factors = factors_by_layer(adapted.adapter)
         self.residents[name] = Resident(
-            {layer: (self._kept(down), self._kept(scale * up)) for layer, (down, up) in factors.items()},
+            {layer: (self._kept(down), self._kept(lora.scale * up)) for layer, (down, up) in factors.items()},
             tuple(self._kept(kept) for kept in adapted.memory),
             adapted.size,
         )
