@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from medtap.adapted import AdaptedSegmenter
-from medtap.adapters import Adapter, Lora
+from medtap.adapters import Adapter, AttachedAdapter, Lora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
@@ -67,14 +67,10 @@ def take_a_peek(
         training = SupportTraining(network, attached, len(support.classes), options, rates)
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
             course = _guarded(training, images, masks, support.volumes)
-        values = {name: rounded(value) for name, value in attached.state_dict().items()}
-        attached.load_state_dict(values)
-        attached.merge()
     give_back_buffers()
-    with torch.no_grad():
-        memory = remember_classes(network, network.encode(images), masks, len(support.classes))
-    record = record_of_course(segmenter, support, adapter, options, course, time.perf_counter() - start)
-    return AdaptedSegmenter(network, memory, support.classes, values, record)
+    adapted = merged(network, attached, attached.state_dict(), support)
+    adapted.record = record_of_course(segmenter, support, adapter, options, course, time.perf_counter() - start)
+    return adapted
 
 
 def refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) -> None:
@@ -107,6 +103,20 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
     losses = training.run(images, masks, volumes)
     weaken(training.attached, options.seed, best_strength(held_out))
     return losses, seen_by_guard(held_out)
+
+
+def merged(
+    network: FewShotSegmenter, attached: AttachedAdapter, trained: Mapping[str, Tensor], support: SupportSet
+) -> AdaptedSegmenter:
+    """The network with a trained adapter folded in, rounded to half precision as it is saved, and the set digested."""
+    values = {name: rounded(value) for name, value in trained.items()}
+    attached.load_state_dict(values)
+    attached.merge()
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        features = network.encode(support.images.to(device))
+        memory = remember_classes(network, features, support.masks.to(device), len(support.classes))
+    return AdaptedSegmenter(network, memory, support.classes, values)
 
 
 def record_of_course(

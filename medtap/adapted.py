@@ -22,7 +22,9 @@ from medtap.networks.zoo import load_network, read_tensors, weights_sha256
 from medtap.outputs import atomic_write, write_json
 from medtap.record import MANIFEST, AdaptationRecord
 
-TENSORS = "adapter.safetensors"
+TENSORS, DIGEST = "adapter.safetensors", "support.safetensors"
+FILES = (TENSORS, DIGEST, MANIFEST)
+"""What an adapted network is saved as."""
 _ADAPTER, _MEMORY = "adapter.", "memory."
 
 
@@ -113,7 +115,7 @@ class AdaptedSegmenter(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``adapter.safetensors`` and ``manifest.json``: the adapter and the digested support set, no images.
+        """Write ``adapter.safetensors``, ``support.safetensors`` (the digested support set, no images) and a manifest.
 
         Values that float16 holds without loss, as it does an adapter that ``take_a_peek`` made, are written in it.
 
@@ -129,13 +131,14 @@ class AdaptedSegmenter(nn.Module):
         """
         if self.record is None:
             raise WeightsError("a network without a record cannot be saved as an adapter", remedy="use state_dict()")
-        tensors = {_ADAPTER + name: value for name, value in self.adapter.items()}
-        tensors |= {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
-        content = save({name: compact(value.detach().cpu()).contiguous() for name, value in tensors.items()})
         folder = Path(folder)
-        with atomic_write(folder / TENSORS) as partial:
-            partial.write_bytes(content)
-        record = replace(self.record, adapter_sha256=hashlib.sha256(content).hexdigest())
+        adapter = {_ADAPTER + name: value for name, value in self.adapter.items()}
+        memory = {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
+        for name, tensors in ((TENSORS, adapter), (DIGEST, memory)):
+            content = save({key: compact(value.detach().cpu()).contiguous() for key, value in tensors.items()})
+            with atomic_write(folder / name) as partial:
+                partial.write_bytes(content)
+        record = replace(self.record, adapter_sha256=saved_sha256(folder))
         write_json(folder / MANIFEST, record.as_json())
         return folder
 
@@ -144,7 +147,7 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     """Load what ``AdaptedSegmenter.save`` wrote.
 
     Args:
-        folder: holds ``adapter.safetensors`` and ``manifest.json``.
+        folder: holds ``adapter.safetensors``, ``support.safetensors`` and ``manifest.json``.
         network: the base network; by default the one that the manifest names is loaded.
 
     Raises:
@@ -152,17 +155,16 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     """
     folder = Path(folder)
     record = AdaptationRecord.read(folder)
-    # views of the file's bytes are not aligned as new tensors are, and sums over them would differ in the last bit
-    tensors = {name: value.to(torch.float32, copy=True) for name, value in read_tensors(folder / TENSORS).items()}
-    _check_hash(folder / TENSORS, record)
+    adapter, kept = (_read(folder / name) for name in (TENSORS, DIGEST))
+    _check_hash(folder, record)
     network = network or load_network(record.network)
     _check_base(network, record, folder)
     shared = share_weights(network).eval().requires_grad_(False)
     attached = attach_recorded(record, shared)
-    values = {name.removeprefix(_ADAPTER): value for name, value in tensors.items() if name.startswith(_ADAPTER)}
+    values = {name.removeprefix(_ADAPTER): value for name, value in adapter.items()}
     attached.load_state_dict(values)
     attached.merge()
-    memory = tuple(tensors[f"{_MEMORY}{index}"] for index in range(len(tensors) - len(values)))
+    memory = tuple(kept[f"{_MEMORY}{index}"] for index in range(len(kept)))
     return AdaptedSegmenter(shared, memory, record.classes, values, record)
 
 
@@ -176,12 +178,22 @@ def attach_recorded(record: AdaptationRecord, network: FewShotSegmenter) -> Atta
     return adapter.attach(adapter.part(network))
 
 
-def _check_hash(path: Path, record: AdaptationRecord) -> None:
-    if hashlib.sha256(path.read_bytes()).hexdigest() != record.adapter_sha256:
+def saved_sha256(folder: Path) -> str:
+    """The hash of a saved adapter: over its bytes, then those of the digested support set."""
+    return hashlib.sha256((folder / TENSORS).read_bytes() + (folder / DIGEST).read_bytes()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Copies, for views of a file's bytes are not aligned as new tensors are: sums over them may differ in a bit."""
+    return {name: value.to(torch.float32, copy=True) for name, value in read_tensors(path).items()}
+
+
+def _check_hash(folder: Path, record: AdaptationRecord) -> None:
+    if saved_sha256(folder) != record.adapter_sha256:
         raise WeightsError(
             "the adapter is not the one that its manifest describes",
-            file=path,
-            expected=f"a file of SHA-256 {record.adapter_sha256[:12]}...",
+            file=folder,
+            expected=f"{TENSORS} and {DIGEST} of SHA-256 {record.adapter_sha256[:12]}...",
             remedy="adapt again, or copy the whole folder again",
         )
 

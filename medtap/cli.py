@@ -31,6 +31,7 @@ def adapt(
     preset: o.Preset = "medtap",
     passes: o.Passes = None,
     learning_rate: o.LearningRate = None,
+    loss: o.Loss = None,
     schedule: o.Schedule = None,
     augment: o.Augment = None,
     rates: o.Rates = None,
@@ -51,8 +52,8 @@ def adapt(
     from medtap import console, workflows
     from medtap.presets import use_preset
 
-    tap: dict[str, Any] = {"passes": passes, "learning_rate": learning_rate, "schedule": schedule, "augment": augment}
-    tap |= {"rates": rates, "average": average, "patience": patience, "guard": guard, "seed": seed}
+    tap: dict[str, Any] = {"passes": passes, "learning_rate": learning_rate, "loss": loss, "schedule": schedule}
+    tap |= {"augment": augment, "rates": rates, "average": average, "patience": patience, "guard": guard, "seed": seed}
     adapter, options = use_preset(preset, method, {"rank": rank}, **tap)
     support: dict[str, Any] = {
         "layout": layout,

@@ -2,8 +2,8 @@
 
 Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
-are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
-the set is given; 0 is the unadapted network.
+are interpolated by Wortsman et al., CVPR 2022). The strength whose masks have the best Dice is what the adapter trained
+on all of the set is given; 0 is the unadapted network.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
-from medtap.losses import dice_loss
+from medtap.losses import mask_dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.passes import SupportTraining
 from medtap.tap_options import TapOptions
@@ -77,7 +77,7 @@ def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, seen: T
     support, queries = (tuple(level[index] for level in features) for index in (seen, held_out))
     memory = remember_classes(training.network, support, masks[seen], training.classes)
     logits = recall_classes(training.network, queries, memory, masks.shape[-2:])
-    return float(dice_loss(logits.float(), masks[held_out]))
+    return float(mask_dice_loss(logits, masks[held_out]))
 
 
 def weaken(attached: AttachedAdapter, seed: int, strength: float) -> None:

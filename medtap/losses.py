@@ -1,14 +1,22 @@
-"""The loss that a support set teaches by, and the Dice loss."""
+"""The losses that a support set teaches by, and what its masks miss of Dice."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
-from monai.losses import DiceLoss
+from monai.losses import DiceCELoss, DiceLoss
+from monai.metrics import compute_dice
 from torch import Tensor
 from torch.nn import functional as F
 
 IGNORED = -100
 _DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
+_DICE_CE = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False)
+
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""From logits [B,C,H,W] and labels [B,H,W] to a scalar, of B pictures the mean of what each gives alone."""
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -50,3 +58,29 @@ def support_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     weights = class_weights(target, logits.shape[1]).gather(1, labels.flatten(1)).view_as(log_probability)
     pixels = -((1 - log_probability.exp()) ** gamma) * log_probability * weights * valid
     return (pixels.flatten(1).sum(1) / valid.flatten(1).sum(1).clamp_min(1)).mean()
+
+
+def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Dice loss of the classes plus cross-entropy, MONAI's, of logits [B,C,H,W] against labels [B,H,W] in 0..C-1.
+
+    Where objects are small it does not weigh them up, as ``support_loss`` does, which then finds them too large.
+    """
+    return _DICE_CE(logits.float(), target.unsqueeze(1))
+
+
+SUPPORT_LOSSES: dict[str, Loss] = {"focal": support_loss, "dice_ce": dice_ce_loss}
+
+
+def mask_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """1 less the Dice of masks, as users measure it: no gradient, and the more likely class takes the whole pixel.
+
+    Args:
+        logits: [B,C,H,W].
+        target: labels [B,H,W] in 0..C-1.
+
+    Returns:
+        A scalar: the mean over pictures and classes, background left out; 0 for a class neither there nor found.
+    """
+    found, classes = logits.argmax(1, keepdim=True), logits.shape[1]
+    dice = compute_dice(found, target.unsqueeze(1), include_background=False, ignore_empty=False, num_classes=classes)
+    return 1 - dice.mean()

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
 from medtap.errors import AdaptationError
-from medtap.losses import support_loss
+from medtap.losses import SUPPORT_LOSSES, Loss, support_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.shots import leave_one_out
@@ -88,7 +88,7 @@ class SupportTraining:
         return losses
 
     def _step(self, step: PseudoQueries, optimizer: torch.optim.Optimizer, number: int) -> float:
-        loss = pseudo_query_loss(self.network, step, self.classes)
+        loss = pseudo_query_loss(self.network, step, self.classes, self.loss)
         total = loss + self.attached.auxiliary_loss()
         if not math.isfinite(total.item()):
             remedy = "lower the learning rate (--learning-rate)"
@@ -97,6 +97,11 @@ class SupportTraining:
         total.backward()
         optimizer.step()
         return loss.item()
+
+    @property
+    def loss(self) -> Loss:
+        """What the passes lower."""
+        return SUPPORT_LOSSES[self.options.loss]
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW over the adapter's parameters, each layer at its own learning rate."""
@@ -142,9 +147,11 @@ class MeanValues:
                 parameter.copy_(total / self.count)
 
 
-def pseudo_query_loss(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:
-    """Segment a step's pseudo-queries by their shots, each picture encoded once; the support loss, a scalar."""
-    return support_loss(pseudo_query_logits(network, step, classes), step.masks[step.queries])
+def pseudo_query_loss(
+    network: FewShotSegmenter, step: PseudoQueries, classes: int, loss: Loss = support_loss
+) -> Tensor:
+    """Segment a step's pseudo-queries by their shots, each picture encoded once; the loss, a scalar."""
+    return loss(pseudo_query_logits(network, step, classes), step.masks[step.queries])
 
 
 def pseudo_query_logits(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:

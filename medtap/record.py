@@ -44,7 +44,7 @@ class AdaptationRecord:
             ``strength`` that the adapter was given, 1 where it was left as trained.
         warnings: what was odd about the support set.
         support_shape: by class, the shape it has in the support masks; empty where an older version adapted.
-        adapter_sha256: of the saved tensors; empty until saved.
+        adapter_sha256: of the saved adapter and digested support set; empty until saved.
         cost: seconds of the adaptation and whatever else may differ between equal runs.
         medtap: the version that wrote it.
     """

@@ -8,6 +8,7 @@ from medtap.augmentation import AUGMENTATIONS
 from medtap.errors import OptionError
 from medtap.precision import PRECISIONS
 
+LOSSES = ("focal", "dice_ce")
 SCHEDULES = ("per_pass", "per_group", "per_support")
 RATES = ("learned", "even")
 GUARDS = ("held_out", "none")
@@ -21,6 +22,8 @@ class TapOptions:
         passes: T, how often every support image is a pseudo-query; 0 leaves the network unadapted.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
+        loss: ``focal``, the paper's, weighs rare classes up; ``dice_ce`` is Dice loss and cross-entropy. See
+            `medtap.losses`.
         schedule: ``per_support`` steps after each pseudo-query (the paper's), ``per_pass`` after all of them together,
             ``per_group`` after each of the groups that a pass shares the support set out to at random.
         drawn: with ``per_pass``, supports drawn anew for each pseudo-query, so that cost grows with K, not its square;
@@ -41,6 +44,7 @@ class TapOptions:
     passes: int = 4
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
+    loss: str = "focal"
     schedule: str = "per_pass"
     drawn: int = 5
     rates: str = "learned"
@@ -59,6 +63,7 @@ class TapOptions:
                 (f"passes of at least 0, not {self.passes}", self.passes >= 0),
                 (f"a learning rate above 0, not {self.learning_rate}", self.learning_rate > 0),
                 (f"a weight decay of at least 0, not {self.weight_decay}", self.weight_decay >= 0),
+                (f"a loss of {' or '.join(LOSSES)}, not {self.loss!r}", self.loss in LOSSES),
                 (f"a schedule of {' or '.join(SCHEDULES)}, not {self.schedule!r}", self.schedule in SCHEDULES),
                 (f"drawn of at least 1, not {self.drawn}", self.drawn >= 1),
                 (f"rates of {' or '.join(RATES)}, not {self.rates!r}", self.rates in RATES),

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from medtap import adaptation
-from medtap.adaptation import TapOptions, take_a_peek
+from medtap.adaptation import take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.errors import AdaptationError, OptionError
@@ -22,6 +22,7 @@ from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.networks.shots import leave_one_out
 from medtap.passes import SupportTraining, pseudo_queries, pseudo_query_loss
+from medtap.tap_options import LOSSES, TapOptions
 from tests.networks.tiny_sam import tiny_sam
 from tests.plain_tap import plain_take_a_peek
 from tests.tiny import random_images, support_set, tiny_network
@@ -112,12 +113,13 @@ def test_one_image_is_its_own_pseudo_query_beside_its_views(views: int) -> None:
     assert all(not torch.equal(view, support.images[0]) for view in step.images[1:])
 
 
-@pytest.mark.parametrize("schedule", ["per_pass", "per_support"])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("schedule", "passes"), [("per_pass", 20), ("per_support", 5)])
 @pytest.mark.parametrize("shots", [1, 5])
-def test_training_lowers_the_support_loss(shots: int, schedule: str) -> None:
-    options = TapOptions(passes=20, learning_rate=3e-2, schedule=schedule)
+def test_training_lowers_the_support_loss(shots: int, schedule: str, passes: int, loss: str) -> None:
+    options = TapOptions(passes=passes, learning_rate=3e-2, schedule=schedule, loss=loss)
     losses = take_a_peek(tiny_network(), support_set(shots), LORA, options).record.losses
-    assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
+    assert sum(losses[-4:]) < (0.95 if loss == "focal" else 0.99) * sum(losses[:4])
 
 
 @pytest.mark.parametrize(("shots", "classes"), [(1, 1), (5, 3), (15, 2)])
@@ -214,13 +216,14 @@ def test_auxiliary_loss_trains_and_is_left_out_of_what_is_told(monkeypatch: pyte
 
 def test_options_that_cannot_be_are_refused_all_at_once() -> None:
     with pytest.raises(OptionError) as refusal:
-        TapOptions(passes=-1, learning_rate=0, weight_decay=-1, schedule="per_step", drawn=0, views=-1)
+        TapOptions(passes=-1, learning_rate=0, weight_decay=-1, schedule="per_step", drawn=0, views=-1, loss="dice")
     for mistake in (
         "passes of at least 0, not -1",
         "a learning rate above 0, not 0",
         "a weight decay of at least 0, not -1",
         "a schedule of per_pass or per_group or per_support, not 'per_step'",
         "drawn of at least 1, not 0",
+        "a loss of focal or dice_ce, not 'dice'",
         "views of at least 0, not -1",
     ):
         assert mistake in str(refusal.value)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from medtap.adaptation import TapOptions, take_a_peek
-from medtap.adapted import TENSORS, AdaptedSegmenter, load_adapted
+from medtap.adapted import DIGEST, FILES, TENSORS, AdaptedSegmenter, load_adapted
 from medtap.adapters import Lora
 from medtap.errors import OutputError, WeightsError
 from medtap.networks import BUILDERS, save_network
@@ -69,16 +69,16 @@ def test_base_network_given_to_load_stays_as_it_is(saved: Path) -> None:
 
 
 def test_no_image_is_saved(saved: Path) -> None:
-    tensors = load_file(saved / TENSORS)
-    assert len([name for name in tensors if name.startswith("adapter.")]) == 16
-    assert len([name for name in tensors if name.startswith("memory.")]) == 5
-    assert not any(tensor.shape[-2:] == (64, 64) for tensor in tensors.values())
+    adapter, digest = (load_file(saved / name) for name in (TENSORS, DIGEST))
+    assert len([name for name in adapter if name.startswith("adapter.")]) == len(adapter) == 16
+    assert len([name for name in digest if name.startswith("memory.")]) == len(digest) == 5
+    assert not any(tensor.shape[-2:] == (64, 64) for tensor in digest.values())
 
 
 def test_saving_again_replaces(saved: Path) -> None:
     adapt(seed=1).save(saved)
     assert torch.equal(logits(load_adapted(saved, tiny_network())), logits(adapt(seed=1)))
-    assert sorted(path.name for path in saved.iterdir()) == [TENSORS, MANIFEST]
+    assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
 
 
 def test_other_base_weights_are_refused(saved: Path) -> None:
@@ -93,21 +93,22 @@ def test_another_network_is_refused(saved: Path) -> None:
         load_adapted(saved, other)
 
 
+@pytest.mark.parametrize("name", [TENSORS, DIGEST])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_truncated_adapter_is_refused(saved: Path, share: float) -> None:
-    content = (saved / TENSORS).read_bytes()
-    (saved / TENSORS).write_bytes(content[: int(share * len(content))])
+def test_truncated_file_is_refused(saved: Path, share: float, name: str) -> None:
+    content = (saved / name).read_bytes()
+    (saved / name).write_bytes(content[: int(share * len(content))])
     with pytest.raises(WeightsError, match="the weights cannot be read; expected a safetensors file"):
         load_adapted(saved, tiny_network())
 
 
-def test_adapter_with_one_bit_changed_is_refused(saved: Path) -> None:
-    content = bytearray((saved / TENSORS).read_bytes())
+@pytest.mark.parametrize("name", [TENSORS, DIGEST])
+def test_file_with_one_bit_changed_is_refused(saved: Path, name: str) -> None:
+    content = bytearray((saved / name).read_bytes())
     content[-1] ^= 1
-    (saved / TENSORS).write_bytes(content)
-    with pytest.raises(
-        WeightsError, match="the adapter is not the one that its manifest describes; expected a file of"
-    ):
+    (saved / name).write_bytes(content)
+    expected = "the adapter is not the one that its manifest describes; expected adapter.safetensors and support"
+    with pytest.raises(WeightsError, match=expected):
         load_adapted(saved, tiny_network())
 
 
@@ -117,9 +118,10 @@ def test_pickle_is_never_read(saved: Path) -> None:
         load_adapted(saved, tiny_network())
 
 
-def test_missing_adapter_is_refused(saved: Path) -> None:
-    (saved / TENSORS).unlink()
-    with pytest.raises(WeightsError, match=r"adapter.safetensors: the weights are missing"):
+@pytest.mark.parametrize("name", [TENSORS, DIGEST])
+def test_missing_file_is_refused(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(WeightsError, match=f"{name}: the weights are missing"):
         load_adapted(saved, tiny_network())
 
 
@@ -244,9 +246,9 @@ def test_onnx_exports_it() -> None:
 
 
 def test_memory_of_a_file_that_lacks_a_part_is_refused(saved: Path) -> None:
-    tensors = load_file(saved / TENSORS)
+    tensors = load_file(saved / DIGEST)
     del tensors["memory.1"]
-    save_file(tensors, saved / TENSORS)
+    save_file(tensors, saved / DIGEST)
     with pytest.raises(WeightsError, match="the adapter is not the one that its manifest describes"):
         load_adapted(saved, tiny_network())
 

@@ -40,5 +40,5 @@ def test_an_adapter_is_saved_in_half_the_bytes_and_is_the_same_again(tmp_path: P
     adapted = take_a_peek(network, support_set(3), options=TapOptions(passes=2, learning_rate=1e-2))
     adapted.save(tmp_path)
     stored = read_tensors(tmp_path / TENSORS)
-    assert {value.dtype for name, value in stored.items() if name.startswith("adapter.")} == {torch.float16}
+    assert {value.dtype for value in stored.values()} == {torch.float16}
     assert torch.equal(load_adapted(tmp_path, network)(images), adapted(images))

@@ -1,4 +1,4 @@
-"""The support loss against hand numbers and MONAI's focal loss."""
+"""The support losses against hand numbers and MONAI's, and the Dice loss of masks against the metric of reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import torch
 from monai.losses import FocalLoss
 from torch.nn import functional as F
 
-from medtap.losses import IGNORED, class_weights, support_loss
+from medtap.losses import (
+    IGNORED,
+    SUPPORT_LOSSES,
+    Loss,
+    class_weights,
+    dice_ce_loss,
+    dice_loss,
+    mask_dice_loss,
+    support_loss,
+)
+from medtap.metrics.cases import score_case
+from medtap.tap_options import LOSSES
 
 
 def test_weights_of_the_paper() -> None:
@@ -85,3 +96,52 @@ def test_half_precision_is_summed_in_single() -> None:
     loss = support_loss(logits.bfloat16(), target)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(support_loss(logits, target).item(), rel=0.02)
+
+
+def test_losses_by_name_are_those_that_the_options_know() -> None:
+    assert tuple(SUPPORT_LOSSES) == LOSSES
+
+
+def test_dice_ce_is_the_dice_loss_of_classes_and_cross_entropy() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8))
+    expected = dice_loss(logits, target) + F.cross_entropy(logits, target)
+    torch.testing.assert_close(dice_ce_loss(logits, target), expected)
+    assert dice_ce_loss(logits.bfloat16(), target).dtype == torch.float32
+
+
+@pytest.mark.parametrize("loss", [dice_ce_loss, mask_dice_loss])
+def test_other_losses_of_pictures_at_once_are_the_mean_too(loss: Loss) -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(3, 2, 6, 6), torch.randint(0, 2, (3, 6, 6))
+    alone = [loss(logits[[index]], target[[index]]) for index in range(3)]
+    torch.testing.assert_close(loss(logits, target), torch.stack(alone).mean())
+
+
+def test_focal_loss_finds_small_objects_too_large_and_dice_ce_does_not() -> None:
+    """The least loss of pixels that look alike, a tenth of them foreground, is above one half for the weighted loss."""
+    target = torch.zeros(1, 10, 10, dtype=torch.long)
+    target[:, 0] = 1
+    chance = torch.arange(1, 100) / 100
+    logits = torch.stack([1 - chance, chance]).log().T[:, :, None, None].expand(-1, -1, 10, 10)
+    focal, even = (
+        torch.stack([loss(each[None], target) for each in logits]) for loss in (support_loss, F.cross_entropy)
+    )
+    assert chance[focal.argmin()] > 0.3
+    assert chance[even.argmin()] == pytest.approx(0.1, abs=0.01)
+
+
+def test_mask_dice_loss_is_one_less_the_dice_of_reports() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 3, 9, 7), torch.randint(0, 3, (2, 9, 7))
+    pairs = zip(logits.argmax(1).numpy(), target.numpy(), strict=True)
+    scores = [score_case(found, label, ("a", "b")).dice for found, label in pairs]
+    mean = sum(sum(own) for own in scores) / 4
+    assert mask_dice_loss(logits, target).item() == pytest.approx(1 - mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(("found", "there", "expected"), [(False, False, 0), (True, False, 1), (False, True, 1)])
+def test_mask_dice_loss_of_a_class_that_is_missing(found: bool, there: bool, expected: float) -> None:
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[:, int(found)] = 1
+    assert mask_dice_loss(logits, torch.full((1, 4, 4), int(there))).item() == expected

@@ -12,6 +12,7 @@ from medtap.adaptation import take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Lora
 from medtap.errors import OptionError
+from medtap.losses import SUPPORT_LOSSES
 from medtap.networks.shots import leave_one_out
 from medtap.passes import has_stalled, pseudo_queries
 from medtap.record import AdaptationRecord
@@ -70,7 +71,7 @@ def test_passes_that_ran_are_recorded(schedule: str, shots: int, steps: int, tmp
 
 
 def test_a_loss_that_stays_stops_the_passes_and_one_that_falls_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medtap.passes.support_loss", lambda logits, _: logits.sum() * 0 + 1)
+    monkeypatch.setitem(SUPPORT_LOSSES, "focal", lambda logits, _: logits.sum() * 0 + 1)
     assert record_of(2).losses == (1.0, 1.0, 1.0)
     assert record_of(2).passes == 3
     assert record_of(1, schedule="per_support").passes == 2

@@ -19,11 +19,13 @@ def test_paper_s_preset_is_plain() -> None:
     assert adapter == Lora(rank=64, dropout=0.1)
     assert (options.schedule, options.passes, options.learning_rate, options.seed) == ("per_support", 8, 1e-3, 3)
     assert (options.rates, options.augment, options.average, options.guard) == ("even", "none", 0, "none")
+    assert options.loss == "focal"
 
 
 def test_thorough_preset_trains_the_head_too_unless_a_method_is_given() -> None:
     adapter, options = use_preset("thorough")
     assert (adapter.name, options.augment, options.guard) == ("lora+decoder", "upright", "held_out")
+    assert options.loss == "dice_ce"
     assert options.passes == 10 * TapOptions().passes
     assert use_preset("thorough", "lora") == (Lora(), options)
 

@@ -10,14 +10,16 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from medtap.losses import support_loss
+from medtap.losses import Loss, support_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.options import refuse_unknown_choice
 from medtap.passes import PseudoQueries, pseudo_query_loss
 
 
-def decoded_one_by_one(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:
+def decoded_one_by_one(
+    network: FewShotSegmenter, step: PseudoQueries, classes: int, loss: Loss = support_loss
+) -> Tensor:
     """The loss of a step whose pictures are encoded once, its pseudo-queries decoded one after another."""
     features = network.encode(step.images)
     memory = remember_classes(network, features, step.masks, classes)
@@ -25,15 +27,17 @@ def decoded_one_by_one(network: FewShotSegmenter, step: PseudoQueries, classes: 
     for query, shots in zip(step.queries.split(1), step.shots.split(1), strict=True):
         own = tuple(level.index_select(0, query) for level in features)
         logits = recall_classes(network, own, memory, step.masks.shape[-2:], shots)
-        losses.append(support_loss(logits, step.masks[query]))
+        losses.append(loss(logits, step.masks[query]))
     return torch.stack(losses).mean()
 
 
-def encoded_one_by_one(network: FewShotSegmenter, step: PseudoQueries, classes: int) -> Tensor:
+def encoded_one_by_one(
+    network: FewShotSegmenter, step: PseudoQueries, classes: int, loss: Loss = support_loss
+) -> Tensor:
     """The loss of a step whose pictures are all encoded anew for each of its pseudo-queries."""
     parts = zip(step.queries.split(1), step.shots.split(1), strict=True)
     alone = [replace(step, queries=query, shots=shots) for query, shots in parts]
-    return torch.stack([pseudo_query_loss(network, own, classes) for own in alone]).mean()
+    return torch.stack([pseudo_query_loss(network, own, classes, loss) for own in alone]).mean()
 
 
 def channels_last(network: FewShotSegmenter) -> FewShotSegmenter:

@@ -105,7 +105,7 @@ class TapMethod:
 
 def _described(options: TapOptions, device: str) -> dict[str, Any]:
     """The options, as the first journals had them: the precision told where it is not single, a patience where set."""
-    later = {"precision": False, "patience": options.patience > 0}
+    later = {"precision": False, "patience": options.patience > 0, "loss": options.loss != "focal"}
     told = {name: value for name, value in vars(options).items() if later.get(name, True)}
     low = options.precision == "bfloat16" or (options.precision == "auto" and has_bfloat16(device))
     return told | {"precision": "bfloat16"} if low and options.passes else told

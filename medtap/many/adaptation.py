@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from medtap.adaptation import Course, record_of_course, refuse_indistinct_classes, take_a_peek
+from medtap.adaptation import Course, merged, record_of_course, refuse_indistinct_classes, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.adapters.stacked_lora import StackedLora
@@ -16,11 +16,9 @@ from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
 from medtap.guard import best_strength, seen_by_guard
-from medtap.half_precision import rounded
 from medtap.many.guard import held_out_losses, weaken
 from medtap.many.passes import ManyTraining
 from medtap.memory import keep_large_buffers
-from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.passes import SupportTraining
 from medtap.precision import autocast
@@ -101,11 +99,15 @@ def adapt_together(
         many = ManyTraining(SupportTraining(network, stacked, len(supports[0].classes), options, rates))
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
             courses = _guarded(many, images, masks, supports[0].volumes)
-    merged = [_merged(base, support, lora, stacked.values_of(number)) for number, support in enumerate(supports)]
+    adapted = []
+    for number, support in enumerate(supports):
+        network = share_weights(base)
+        attached = lora.attach(lora.part(network))
+        adapted.append(merged(network, attached, stacked.values_of(number), support))
     seconds = (time.perf_counter() - start) / len(supports)
-    for one, support, course in zip(merged, supports, courses, strict=True):
+    for one, support, course in zip(adapted, supports, courses, strict=True):
         one.record = record_of_course(base, support, lora, options, course, seconds)
-    return merged
+    return adapted
 
 
 def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> list[Course]:
@@ -117,16 +119,3 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
     losses = many.run(images, masks, volumes)
     weaken(many.training.attached, options.seed, [best_strength(own) for own in held_out])
     return list(zip(losses, map(seen_by_guard, held_out), strict=True))
-
-
-def _merged(base: FewShotSegmenter, support: SupportSet, lora: Lora, trained: Mapping[str, Tensor]) -> AdaptedSegmenter:
-    """The base network with one set's adapter folded in and the set digested."""
-    network = share_weights(base)
-    attached = lora.attach(lora.part(network))
-    values = {name: rounded(value) for name, value in trained.items()}
-    attached.load_state_dict(values)
-    attached.merge()
-    images, masks = (given.to(next(base.parameters()).device) for given in (support.images, support.masks))
-    with torch.no_grad():
-        memory = remember_classes(network, network.encode(images), masks, len(support.classes))
-    return AdaptedSegmenter(network, memory, support.classes, values)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
 from medtap.errors import AdaptationError
-from medtap.losses import support_loss
+from medtap.losses import Loss
 from medtap.passes import MeanValues, PseudoQueries, SupportTraining, pseudo_queries, pseudo_query_logits
 
 
@@ -60,7 +60,7 @@ class ManyTraining:
     def _step(self, steps: Sequence[PseudoQueries], optimizer: torch.optim.Optimizer, number: int) -> list[float]:
         step = side_by_side(steps)
         logits = pseudo_query_logits(self.training.network, step, self.training.classes)
-        losses = losses_by_set(support_loss, logits, step, len(steps))
+        losses = losses_by_set(self.training.loss, logits, step, len(steps))
         if not losses.isfinite().all():
             wrong = ", ".join(str(index + 1) for index in torch.where(~losses.isfinite())[0].tolist())
             remedy = "lower the learning rate (--learning-rate)"
@@ -82,7 +82,7 @@ def side_by_side(steps: Sequence[PseudoQueries]) -> PseudoQueries:
     )
 
 
-def losses_by_set(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, step: PseudoQueries, sets: int) -> Tensor:
+def losses_by_set(loss: Loss, logits: Tensor, step: PseudoQueries, sets: int) -> Tensor:
     """The loss [A] of each of A sets, of logits [A*Q,N+1,S,S] of their pseudo-queries."""
     target = step.masks[step.queries]
     return torch.stack([loss(*own) for own in zip(logits.chunk(sets), target.chunk(sets), strict=True)])

@@ -51,7 +51,7 @@ def adapt_command(record: AdaptationRecord, adapted: Mapping[str, Any], out: str
     classes = support.get("classes")
     options = {"network": record.network, "method": record.method, "rank": record.adapter.get("rank")}
     options |= {key: record.tap.get(key) for key in ("passes", "learning_rate", "schedule", "augment")}
-    options |= {key: record.tap.get(key) for key in ("rates", "average", "patience", "guard")}
+    options |= {key: record.tap.get(key) for key in ("loss", "rates", "average", "patience", "guard")}
     options |= {"shots": record.shots, "size": adapted.get("size"), "seed": record.tap["seed"], "axis": record.axis}
     options |= {"layout": support.get("layout"), "mask_threshold": support.get("mask_threshold")}
     options |= {"classes": ",".join(classes) if classes else None, "support_images": inputs[0]}

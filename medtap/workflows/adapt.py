@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from medtap.adaptation import TapOptions, take_a_peek
-from medtap.adapted import TENSORS, AdaptedSegmenter
+from medtap.adapted import FILES, AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.datasets import find_cases
 from medtap.episodes import draw_support
 from medtap.inference import choose_device, input_size
 from medtap.networks.zoo import load_network, weights_sha256
 from medtap.outputs import RunFolder, atomic_write
-from medtap.record import MANIFEST
 from medtap.report import contact_sheet
 from medtap.support import SupportSet
 
@@ -54,7 +53,7 @@ def adapt(
     overwrite: bool = False,
     **support: Any,
 ) -> AdaptedSegmenter:
-    """Adapt a network to a support set and write ``adapter.safetensors``, ``manifest.json`` and ``support.png``.
+    """Adapt a network to a support set and write it, see ``AdaptedSegmenter.save``, and ``support.png``.
 
     Args:
         images: folder, file or CSV of annotated images.
@@ -86,10 +85,10 @@ def adapt(
 
 
 def write_adaptation(run: RunFolder, adapted: AdaptedSegmenter, support: SupportSet, below: str = "") -> None:
-    """Write ``adapter.safetensors``, ``manifest.json`` and ``support.png`` into a run's folder, or one below it."""
+    """Write an adapted network and ``support.png`` into a run's folder, or one below it."""
     sheet = contact_sheet(support.images, support.masks, support.classes)
     with atomic_write(run.file(Path(below, CONTACT_SHEET))) as partial:
         sheet.save(partial, format="PNG")
-    for name in (TENSORS, MANIFEST):
+    for name in FILES:
         run.file(Path(below, name))
     adapted.save(run.path / below)

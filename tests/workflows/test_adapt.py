@@ -17,6 +17,7 @@ from medtap.workflows import adapt, gather_support
 def test_folder_holds_adapter_manifest_and_contact_sheet(skin_adapter):
     assert {path.name for path in skin_adapter.iterdir() if not path.name.startswith(".")} == {
         "adapter.safetensors",
+        "support.safetensors",
         "manifest.json",
         "support.png",
         "run.json",
@@ -47,7 +48,7 @@ def test_the_seed_draws_the_support_set(lesions):
 def test_same_command_same_bytes(lesions, tiny_folder, tmp_path):
     for out in ("a", "b"):
         adapt(*lesions, tmp_path / out, network=str(tiny_folder), options=TapOptions(passes=1), shots=2)
-    for name in ("adapter.safetensors", "support.png"):
+    for name in ("adapter.safetensors", "support.safetensors", "support.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 

@@ -19,7 +19,7 @@ class TrainedAdapter:
     """An adapter that `medtap.adapted.load_adapted` has put into the bundle's ``network_def``.
 
     Attributes:
-        folder: of ``adapter.safetensors`` and ``manifest.json``.
+        folder: that ``AdaptedSegmenter.save`` wrote.
         folders: where a support set was read from: nowhere.
     """
 

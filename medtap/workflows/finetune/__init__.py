@@ -16,9 +16,9 @@ def finetune(images: str | Path, masks: str | Path | None, out: str | Path, **ho
     """Train an adapter (LoRA, Conv-LoRA, COBOT, ...) and a network's head on annotated images.
 
     A share of the images is held out; the adapter of the epoch that segments them best is written as
-    ``adapter.safetensors`` and ``manifest.json``, for ``load_adapted`` and ``medtap predict``, with ``training.csv``
-    beside them. A run that was killed goes on after its last whole epoch, to the very same result. Under ``torchrun``
-    each process trains on its share.
+    ``AdaptedSegmenter.save`` does, for ``load_adapted`` and ``medtap predict``, with ``training.csv`` beside it. A run
+    that was killed goes on after its last whole epoch, to the very same result. Under ``torchrun`` each process trains
+    on its share.
 
     Args:
         images: a folder, or a CSV of images and masks.

@@ -16,13 +16,13 @@ from monai.engines.trainer import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from torch.optim.lr_scheduler import LRScheduler
 
-from medtap.adapted import TENSORS, AdaptedSegmenter
+from medtap.adapted import FILES, AdaptedSegmenter
 from medtap.errors import AdaptationError
 from medtap.finetuning.options import FinetuneOptions
 from medtap.finetuning.trained import TrainedSegmenter
 from medtap.outputs import RunFolder, atomic_write, write_csv
 from medtap.processes import average_gradients, mean_of_all, place, tell_all
-from medtap.record import MANIFEST, AdaptationRecord
+from medtap.record import AdaptationRecord
 from medtap.report import contact_sheet
 from medtap.support import SupportSet
 from medtap.workflows.adapt import CONTACT_SHEET
@@ -157,7 +157,7 @@ class TrainingRun:
 
     @torch.no_grad()
     def _write_best(self) -> None:
-        for name in (TENSORS, MANIFEST):
+        for name in FILES:
             self.folder.file(name)
         memory = tuple(kept.cpu() for kept in self.model.memory())
         record = self.progress_record()

@@ -109,7 +109,7 @@ def test_adaptation_fills_a_network_of_other_shots(made, tmp_path):
     with torch.no_grad():
         assert torch.equal(network(image), adaptation.adapt()(image))
     assert sorted(path.name for path in (tmp_path / "out" / "adapter").iterdir()) == [
-        "adapter.safetensors", "manifest.json", "support.png",
+        "adapter.safetensors", "manifest.json", "support.png", "support.safetensors",
     ]  # fmt: skip
 
 
