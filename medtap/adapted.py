@@ -160,10 +160,9 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     network = network or load_network(record.network)
     _check_base(network, record, folder)
     shared = share_weights(network).eval().requires_grad_(False)
-    attached = attach_recorded(record, shared)
     values = {name.removeprefix(_ADAPTER): value for name, value in adapter.items()}
-    attached.load_state_dict(values)
-    attached.merge()
+    method = build_adapter(record.method, record.adapter)
+    method.fold(method.part(shared), values)
     memory = tuple(kept[f"{_MEMORY}{index}"] for index in range(len(kept)))
     return AdaptedSegmenter(shared, memory, record.classes, values, record)
 

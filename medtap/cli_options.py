@@ -33,8 +33,8 @@ Rank = Annotated[int | None, typer.Option(help="Rank of the adapter; the method'
 Preset = Annotated[
     str,
     typer.Option(
-        help="How to adapt: medtap (in seconds), thorough (ten times as long, the head too, on views) or paper (plain "
-        "Take a Peek, rank 64)."
+        help="How to adapt: medtap (LoRA in the encoder, in seconds), head (and the head, as fast), thorough (both, "
+        "ten times as long, on views) or paper (plain Take a Peek, rank 64)."
     ),
 ]
 Passes = Annotated[int | None, typer.Option(help="How often every support image is a pseudo-query; 0 does not adapt.")]

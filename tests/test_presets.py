@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medtap.adaptation import TapOptions
-from medtap.adapters import ADAPTERS, Lora
+from medtap.adapters import ADAPTERS, DecoderTuning, Joined, Lora
 from medtap.errors import OptionError
 from medtap.presets import PRESETS, Preset, use_preset
 
@@ -20,6 +20,12 @@ def test_paper_s_preset_is_plain() -> None:
     assert (options.schedule, options.passes, options.learning_rate, options.seed) == ("per_support", 8, 1e-3, 3)
     assert (options.rates, options.augment, options.average, options.guard) == ("even", "none", 0, "none")
     assert options.loss == "focal"
+
+
+def test_head_s_preset_trains_the_head_too_in_the_same_steps() -> None:
+    adapter, options = use_preset("head", adapter={"rank": 4})
+    assert adapter == Joined((Lora(rank=4), DecoderTuning()))
+    assert options == TapOptions(loss="dice_ce")
 
 
 def test_thorough_preset_trains_the_head_too_unless_a_method_is_given() -> None:

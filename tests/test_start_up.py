@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 import medtap
+from medtap.adaptation import TapOptions, take_a_peek
+from medtap.adapters import build_adapter
+from medtap.networks import load_network
+from medtap.support import SupportSet
 
 HEAVY = {"matplotlib", "monai", "nibabel", "peft", "scipy", "skimage", "torch", "transformers"}
 
@@ -22,10 +28,18 @@ def test_import_leaves_heavy_packages_alone(module: str) -> None:
     assert HEAVY.isdisjoint(loaded)
 
 
-def test_an_adapter_is_loaded_without_what_reads_files_and_trains() -> None:
-    program = "import json, sys, medtap; medtap.load_adapted; print(json.dumps(sorted(sys.modules)))"
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert {"highdicom", "matplotlib", "monai", "nibabel", "skimage"}.isdisjoint(json.loads(printed.stdout))
+@pytest.mark.parametrize("method", ["lora", "lora+decoder"])
+def test_an_adapter_segments_without_what_reads_files_and_trains(method: str, tmp_path: Path) -> None:
+    support = SupportSet.from_tensors(torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64).long(), ("all",))
+    adapter, options = build_adapter(method), TapOptions(passes=1, views=0, guard="none")
+    take_a_peek(load_network("medtap-atto"), support, adapter, options).save(tmp_path)
+    program = (
+        "import json, sys, torch, medtap; medtap.load_adapted(sys.argv[1])(torch.rand(1, 3, 64, 64));"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path)]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert (HEAVY - {"torch"} | {"highdicom"}).isdisjoint(json.loads(printed.stdout))
 
 
 @pytest.mark.parametrize("name", medtap.__all__)

@@ -93,15 +93,17 @@ def _option_names(kind: type[Adapter]) -> list[str]:
 
 
 def _joined(methods: list[str], options: Mapping[str, Any]) -> Joined:
-    foreign = sorted(options.keys() - {"adapters"})
-    if foreign:
-        raise OptionError(
-            "joined methods have no options in common",
-            expected=f"adapters, a list of the options of {', '.join(methods)}",
-            found=", ".join(foreign),
-            remedy="leave that out, or put it there",
-        )
+    """Joined adapters: ``adapters`` lists the options of each, any other option goes to each that has it."""
     each = options.get("adapters") or [{} for _ in methods]
     if len(each) != len(methods):
         raise OptionError("options of other adapters", expected=f"{len(methods)}", found=f"{len(each)}")
-    return Joined(tuple(build_adapter(*one) for one in zip(methods, each, strict=True)))
+    shared = {name: value for name, value in options.items() if name != "adapters"}
+    known = {method: _option_names(ADAPTERS[method]) for method in methods if method in ADAPTERS}
+    foreign = sorted(name for name in shared if not any(name in own for own in known.values()))
+    if foreign:
+        raise OptionError(
+            f"no option of {SIGN.join(methods)} is called {foreign[0]!r}",
+            expected="; ".join(f"of {method} {', '.join(own) or 'none'}" for method, own in known.items()),
+        )
+    own = [{name: shared[name] for name in known.get(method, ()) if name in shared} for method in methods]
+    return Joined(tuple(build_adapter(m, {**given, **told}) for m, given, told in zip(methods, own, each, strict=True)))

@@ -101,3 +101,18 @@ class Adapter(ABC):
         Raises:
             OptionError: the adapter finds nothing to change in the encoder, or its numbers do not fit.
         """
+
+    def fold(self, encoder: nn.Module, values: Mapping[str, Tensor]) -> None:
+        """Give an encoder (or another ``part``) in place what was trained before: attach, load and merge.
+
+        Args:
+            encoder: in place.
+            values: that ``AttachedAdapter.state_dict`` gave.
+
+        Raises:
+            OptionError: as ``attach``.
+            WeightsError: names or shapes of the values differ.
+        """
+        attached = self.attach(encoder)
+        attached.load_state_dict(values)
+        attached.merge()

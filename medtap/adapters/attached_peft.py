@@ -1,19 +1,25 @@
-"""A tuner of peft attached to an encoder: what LoRA, DoRA, LoHa and LoKr have in common."""
+"""A tuner of peft attached to an encoder: what LoRA, DoRA, LoHa and LoKr have in common.
+
+peft is imported where one of them is attached: it takes seconds, and a saved LoRA is used without.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner
 from torch import Generator, nn
 
 from medtap.adapters.adapter import AttachedAdapter
 from medtap.adapters.parameters import draw_kaiming, freeze, restore_flags
 from medtap.chance import seeded
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from peft.tuners.tuners_utils import BaseTuner
 
 _PEFT_NAME = "tap"
 

@@ -14,7 +14,6 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
-from transformers.models.swin.modeling_swin import SwinAttention, SwinLayer, SwinPatchMerging
 
 from medtap.errors import OptionError
 
@@ -73,11 +72,12 @@ class MergedGrid(TokenGrid):
         self.size = (int(inputs[1][0]) + 1) // 2, (int(inputs[1][1]) + 1) // 2
 
 
-_SWIN: dict[type[nn.Module], type[TokenGrid]] = {
-    SwinAttention: WindowGrid,
-    SwinLayer: SwinGrid,
-    SwinPatchMerging: MergedGrid,
+_SWIN: dict[str, type[TokenGrid]] = {
+    "SwinAttention": WindowGrid,
+    "SwinLayer": SwinGrid,
+    "SwinPatchMerging": MergedGrid,
 }
+"""By the name of a class of transformers, whose import takes seconds."""
 
 
 def follow_grids(encoder: nn.Module, layers: Iterable[str]) -> tuple[dict[str, TokenGrid], list[RemovableHandle]]:
@@ -108,7 +108,7 @@ def _teller(encoder: nn.Module, layer: str) -> tuple[str, TokenGrid]:
     cuts the image into patches. That part has weights to train and so is run for every image, see `medtap.frozen`.
     """
     for part in _around(layer):
-        kind = _SWIN.get(type(encoder.get_submodule(part)))
+        kind = _SWIN.get(type(encoder.get_submodule(part)).__name__)
         if kind is not None:
             return part, kind()
     for name, convolution in encoder.named_modules():

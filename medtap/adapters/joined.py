@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
 from medtap.adapters.adapter import Adapter, AttachedAdapter
+from medtap.errors import WeightsError
 from medtap.networks.segmenter import FewShotSegmenter
 
 SIGN = "+"
@@ -34,6 +35,22 @@ class Joined(Adapter):
     def attach(self, encoder: nn.Module) -> AttachedJoined:
         """Attach each adapter in place to its part of a network."""
         return AttachedJoined([adapter.attach(adapter.part(encoder)) for adapter in self.adapters])  # type: ignore[arg-type]
+
+    def fold(self, encoder: nn.Module, values: Mapping[str, Tensor]) -> None:
+        """Give each adapter's part of a network its own values in place.
+
+        Raises:
+            WeightsError: names or shapes of the values differ.
+        """
+        own: list[dict[str, Tensor]] = [{} for _ in self.adapters]
+        for name, value in values.items():
+            place, _, rest = name.partition(".")
+            if not place.isdecimal() or int(place) >= len(own):
+                expected = f"names that begin with the place of one of {len(own)} adapters"
+                raise WeightsError("values of joined adapters do not fit", expected=expected, found=repr(name))
+            own[int(place)][rest] = value
+        for adapter, values_of_it in zip(self.adapters, own, strict=True):
+            adapter.fold(adapter.part(encoder), values_of_it)  # type: ignore[arg-type]
 
 
 class AttachedJoined(AttachedAdapter):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peft import LoHaConfig
-from peft.tuners.loha import LoHaModel
 from torch import nn
 
 from medtap.adapters.adapter import Adapter
@@ -34,6 +32,9 @@ class LoHa(Adapter):
 
     def attach(self, encoder: nn.Module) -> AttachedPeft:
         """Attach in place to the encoder's target layers."""
+        from peft import LoHaConfig
+        from peft.tuners.loha import LoHaModel
+
         names = choose_low_rank(encoder, self.targets, self.rank, is_zero_padded)
         alpha = self.rank if self.alpha is None else self.alpha
         config = LoHaConfig(r=self.rank, alpha=alpha, target_modules=exactly(names))  # type: ignore[arg-type]

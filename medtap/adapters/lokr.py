@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peft import LoKrConfig
-from peft.tuners.lokr import LoKrModel
 from torch import nn
 
 from medtap.adapters.adapter import Adapter
@@ -36,6 +34,9 @@ class LoKr(Adapter):
 
     def attach(self, encoder: nn.Module) -> AttachedPeft:
         """Attach in place to the encoder's target layers."""
+        from peft import LoKrConfig
+        from peft.tuners.lokr import LoKrModel
+
         names = choose_low_rank(encoder, self.targets, self.rank, is_zero_padded)
         alpha = self.rank if self.alpha is None else self.alpha
         config = LoKrConfig(r=self.rank, alpha=alpha, target_modules=exactly(names))  # type: ignore[arg-type]

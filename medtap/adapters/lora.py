@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from peft import LoraConfig
-from peft.tuners.lora import LoraModel
-from torch import nn
+from torch import Tensor, nn
 
 from medtap.adapters.adapter import Adapter
 from medtap.adapters.attached_peft import AttachedPeft, exactly
+from medtap.adapters.folded_lora import fold_factors
 from medtap.adapters.low_rank import check_numbers, choose_low_rank
 from medtap.adapters.targets import is_pointwise, is_zero_padded
 from medtap.networks.segmenter import FewShotSegmenter
@@ -48,6 +48,10 @@ class Lora(Adapter):
         """Attach in place to the encoder's target layers."""
         return attach_lora(encoder, self)
 
+    def fold(self, encoder: nn.Module, values: Mapping[str, Tensor]) -> None:
+        """Give the encoder's target layers in place the factors of another time, without peft."""
+        fold_factors(encoder, target_layers(encoder, self), self.rank, self.scale, values)
+
 
 def attach_lora(encoder: nn.Module, lora: Lora, use_dora: bool = False) -> AttachedPeft:
     """Attach peft's LoRA, or its variant DoRA, to an encoder in place.
@@ -55,8 +59,10 @@ def attach_lora(encoder: nn.Module, lora: Lora, use_dora: bool = False) -> Attac
     Raises:
         OptionError: the targets match no layer, or the rank is above what any of them can have.
     """
-    changed = is_pointwise if lora.targets.startswith("re:") else can_change
-    names = choose_low_rank(encoder, lora.targets, lora.rank, changed)
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+
+    names = target_layers(encoder, lora)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.rank if lora.alpha is None else lora.alpha,  # type: ignore[arg-type]
@@ -66,6 +72,12 @@ def attach_lora(encoder: nn.Module, lora: Lora, use_dora: bool = False) -> Attac
         use_dora=use_dora,
     )
     return AttachedPeft(encoder, LoraModel, config, drawn={"lora_A"}, what=f"{'DoRA' if use_dora else 'LoRA'} factors")
+
+
+def target_layers(encoder: nn.Module, lora: Lora) -> list[str]:
+    """Names of the layers that LoRA changes."""
+    changed = is_pointwise if lora.targets.startswith("re:") else can_change
+    return choose_low_rank(encoder, lora.targets, lora.rank, changed)
 
 
 def can_change(layer: nn.Module) -> bool:

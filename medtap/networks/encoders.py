@@ -1,18 +1,20 @@
-"""Encoders: transformers backbones as feature pyramids, normalised inside."""
+"""Encoders: backbones as feature pyramids, normalised inside; transformers is imported where its own are built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoBackbone, AutoConfig, ConvNextV2Backbone, ConvNextV2Config, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING, MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from medtap.errors import OptionError, WeightsError
+from medtap.networks.convnext import ConvNextV2
 from medtap.networks.segmenter import Features
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,14 +36,14 @@ def fit_to_patches(images: Tensor, patch: int) -> Tensor:
 
 
 class PyramidEncoder(nn.Module):
-    """A transformers backbone as a pyramid, with a shallow branch for detail above it.
+    """A backbone as a pyramid, with a shallow branch for detail above it.
 
     Args:
-        backbone: a backbone whose ``feature_maps`` run fine to coarse.
+        backbone: our own, or one of transformers, whose ``feature_maps`` run fine to coarse.
         detail_channels: channels of the stride-2 map.
     """
 
-    def __init__(self, backbone: PreTrainedModel, detail_channels: int) -> None:
+    def __init__(self, backbone: ConvNextV2 | PreTrainedModel, detail_channels: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.detail = nn.Sequential(
@@ -88,6 +90,9 @@ def backbone_encoder(config: Mapping[str, Any]) -> BackboneEncoder:
     Raises:
         OptionError: transformers has no backbone of that type.
     """
+    from transformers import AutoBackbone, AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
+
     if config.get("model_type") not in MODEL_FOR_BACKBONE_MAPPING_NAMES:
         raise OptionError(
             f"no backbone of transformers is of type {config.get('model_type')!r}",
@@ -105,6 +110,9 @@ def load_backbone(folder: str | Path) -> BackboneEncoder:
     Raises:
         WeightsError: there is no such folder, or its weights are no safetensors or do not fit.
     """
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
+
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         kind = cast("Any", MODEL_FOR_BACKBONE_MAPPING[type(config)])
@@ -127,9 +135,4 @@ def _around(backbone: PreTrainedModel) -> BackboneEncoder:
 
 def convnextv2_atto() -> PyramidEncoder:
     """ConvNeXtV2-atto (Woo et al., CVPR 2023): widths 40 to 320, depths 2, 2, 6, 2; maps at strides 2, 4, 8, 16, 32."""
-    config = ConvNextV2Config(
-        hidden_sizes=[40, 80, 160, 320],
-        depths=[2, 2, 6, 2],
-        out_features=["stage1", "stage2", "stage3", "stage4"],  # type: ignore[call-arg]
-    )
-    return PyramidEncoder(ConvNextV2Backbone(config), detail_channels=16)
+    return PyramidEncoder(ConvNextV2([40, 80, 160, 320], [2, 2, 6, 2]), detail_channels=16)

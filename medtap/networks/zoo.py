@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections import UserDict
 from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -16,20 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
-from medtap.networks.affinity import affinity_resnet50
-from medtap.networks.bam import bam_ensemble_resnet50, bam_resnet50
-from medtap.networks.dcama import dcama_resnet50, dcama_swin_b
 from medtap.networks.dense_attention import DenseAttentionSegmenter
-from medtap.networks.dmtnet import dmtnet_resnet50
 from medtap.networks.encoders import convnextv2_atto
-from medtap.networks.hsnet import hsnet_resnet50
 from medtap.networks.origin import Builder, origin
-from medtap.networks.patnet import patnet_resnet50
-from medtap.networks.pfenet import pfenet_resnet50
-from medtap.networks.sam import build_sam
-from medtap.networks.sam_sizes import SAM_SIZES, load_published_sam, sam_vit_b, sam_vit_h, sam_vit_l
 from medtap.networks.segmenter import FewShotSegmenter
-from medtap.networks.ssp import ssp, ssp_dilated_resnet50, ssp_resnet50
 
 EMBEDDED = Path(__file__).parent / "weights"
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "network.json"
@@ -41,25 +33,41 @@ def medtap_atto() -> FewShotSegmenter:
     return DenseAttentionSegmenter(convnextv2_atto())
 
 
-BUILDERS: dict[str, Builder] = {
-    "medtap-atto": medtap_atto,
-    "affinity-resnet50": affinity_resnet50,
-    "ssp": ssp,
-    "ssp-resnet50": ssp_resnet50,
-    "ssp-dilated-resnet50": ssp_dilated_resnet50,
-    "dcama-swin-b": dcama_swin_b,
-    "dcama-resnet50": dcama_resnet50,
-    "hsnet-resnet50": hsnet_resnet50,
-    "patnet-resnet50": patnet_resnet50,
-    "dmtnet-resnet50": dmtnet_resnet50,
-    "pfenet-resnet50": pfenet_resnet50,
-    "bam-resnet50": bam_resnet50,
-    "bam-ensemble-resnet50": bam_ensemble_resnet50,
-    "sam": build_sam,
-    "sam-vit-b": sam_vit_b,
-    "sam-vit-l": sam_vit_l,
-    "sam-vit-h": sam_vit_h,
-}
+class Builders(UserDict[str, Builder]):
+    """Builders by name, told as ``module:function``; a module is imported when its builder is asked for."""
+
+    def __init__(self, told: Mapping[str, Builder | str]) -> None:
+        super().__init__(cast("Mapping[str, Builder]", told))
+
+    def __getitem__(self, name: str) -> Builder:
+        told: object = self.data[name]
+        if isinstance(told, str):
+            module, _, function = told.partition(":")
+            self.data[name] = getattr(import_module(f"medtap.networks.{module}"), function)
+        return self.data[name]
+
+
+BUILDERS = Builders(
+    {
+        "medtap-atto": medtap_atto,
+        "affinity-resnet50": "affinity:affinity_resnet50",
+        "ssp": "ssp:ssp",
+        "ssp-resnet50": "ssp:ssp_resnet50",
+        "ssp-dilated-resnet50": "ssp:ssp_dilated_resnet50",
+        "dcama-swin-b": "dcama:dcama_swin_b",
+        "dcama-resnet50": "dcama:dcama_resnet50",
+        "hsnet-resnet50": "hsnet:hsnet_resnet50",
+        "patnet-resnet50": "patnet:patnet_resnet50",
+        "dmtnet-resnet50": "dmtnet:dmtnet_resnet50",
+        "pfenet-resnet50": "pfenet:pfenet_resnet50",
+        "bam-resnet50": "bam:bam_resnet50",
+        "bam-ensemble-resnet50": "bam:bam_ensemble_resnet50",
+        "sam": "sam:build_sam",
+        "sam-vit-b": "sam_sizes:sam_vit_b",
+        "sam-vit-l": "sam_sizes:sam_vit_l",
+        "sam-vit-h": "sam_sizes:sam_vit_h",
+    }
+)
 
 
 def build_network(name: str, build: Mapping[str, Any] | None = None) -> FewShotSegmenter:
@@ -109,15 +117,21 @@ def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
     folder = EMBEDDED / name if name in BUILDERS else Path(name_or_folder)
     if folder.is_dir():
         network = _load_folder(folder)
-    elif name in SAM_SIZES:
-        network = load_published_sam(name)
     elif name in BUILDERS:
-        remedy = "name a folder with weights, such as `medtap convert` writes"
-        raise WeightsError("the network's weights are not there", file=folder, remedy=remedy)
+        network = _from_hub(name)
     else:
         raise _unknown(name)
     network.source = name if name in BUILDERS else str(folder.resolve())
     return network.eval().requires_grad_(False)
+
+
+def _from_hub(name: str) -> FewShotSegmenter:
+    from medtap.networks.sam_sizes import SAM_SIZES, load_published_sam
+
+    if name not in SAM_SIZES:
+        remedy = "name a folder with weights, such as `medtap convert` writes"
+        raise WeightsError("the network's weights are not there", file=EMBEDDED / name, remedy=remedy)
+    return load_published_sam(name)
 
 
 def _load_folder(folder: Path) -> FewShotSegmenter:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import ConvNextV2Backbone, ConvNextV2Config, PreTrainedModel
 
 from medtap.errors import WeightsError
+from medtap.networks.convnext import ConvNextV2
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import CARD_FILE, load_network
+
+_ADDED = "hidden_states_norms."
+"""Norms that backbones of transformers have after each stage and models on the hub lack; they start as the identity."""
 
 
 def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
@@ -38,8 +42,9 @@ def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
         _take(network.encoder, given.encoder.state_dict(), folder)
 
 
-def _backbone(network: FewShotSegmenter, folder: Path) -> PreTrainedModel:
-    found = next((part for part in network.encoder.modules() if isinstance(part, PreTrainedModel)), None)
+def _backbone(network: FewShotSegmenter, folder: Path) -> ConvNextV2 | PreTrainedModel:
+    kinds = (ConvNextV2, PreTrainedModel)
+    found = next((part for part in network.encoder.modules() if isinstance(part, kinds)), None)
     if found is None:
         raise WeightsError(
             f"the encoder of {network.name!r} is no backbone of transformers",
@@ -50,20 +55,33 @@ def _backbone(network: FewShotSegmenter, folder: Path) -> PreTrainedModel:
     return found
 
 
-def _pretrained(backbone: PreTrainedModel, folder: Path) -> dict[str, Tensor]:
+def _pretrained(backbone: ConvNextV2 | PreTrainedModel, folder: Path) -> dict[str, Tensor]:
+    kind, config = _kind(backbone)
     how: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
     try:
-        loaded = cast("Any", type(backbone)).from_pretrained(
-            str(folder), config=backbone.config, dtype=torch.float32, **how
-        )
+        loaded = kind.from_pretrained(str(folder), config=config, dtype=torch.float32, **how)
     except (OSError, ValueError, RuntimeError) as error:
         expected = f"a folder with {CARD_FILE}, or a backbone of transformers with model.safetensors"
         raise WeightsError("no weights to start from can be loaded", file=folder, expected=expected) from error
-    missing = sorted(loaded[1]["missing_keys"])
+    missing = sorted(name for name in loaded[1]["missing_keys"] if not name.startswith(_ADDED))
     if missing:
         raise WeightsError("the weights are not those of the backbone", file=folder, found=f"none for {missing[0]!r}")
     weights: dict[str, Tensor] = loaded[0].state_dict()
     return weights
+
+
+def _kind(backbone: ConvNextV2 | PreTrainedModel) -> tuple[Any, Any]:
+    """The class of transformers and the configuration that the backbone's weights are read by."""
+    if isinstance(backbone, PreTrainedModel):
+        return type(backbone), backbone.config
+    stages: Any = [f"stage{number}" for number in range(1, len(backbone.depths) + 1)]
+    shape: Any = {
+        "hidden_sizes": backbone.channels,
+        "depths": backbone.depths,
+        "num_stages": len(stages),
+        "out_features": stages,
+    }
+    return ConvNextV2Backbone, ConvNextV2Config(**shape)
 
 
 def _take(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:

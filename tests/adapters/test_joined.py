@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from medtap.adapters import DecoderTuning, Joined, Lora, build_adapter
+from medtap.adapters import DecoderTuning, Joined, Lora, Svf, build_adapter
 from medtap.adapters.joined import AttachedJoined
 from medtap.errors import OptionError, WeightsError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
@@ -77,8 +77,14 @@ def test_names_and_options_say_how_to_build_it_again() -> None:
         build_adapter("lorra+decoder")
     with pytest.raises(OptionError, match="expected 2; found 1"):
         build_adapter("lora+decoder", {"adapters": [{}]})
-    with pytest.raises(OptionError, match=r"no options in common; expected adapters, .* of lora, decoder; found rank"):
-        build_adapter("lora+decoder", {"rank": 2})
+
+
+def test_options_go_to_each_method_that_has_them() -> None:
+    assert build_adapter("lora+decoder", {"rank": 2}) == Joined((Lora(rank=2), DecoderTuning()))
+    both = build_adapter("lora+svf", {"targets": "all", "rank": 2, "adapters": [{"rank": 4}, {}]})
+    assert both == Joined((Lora(rank=4, targets="all"), Svf(targets="all")))
+    with pytest.raises(OptionError, match=r"no option of lora\+decoder is called 'rnk'; expected of lora rank, alpha"):
+        build_adapter("lora+decoder", {"rnk": 2})
 
 
 def test_values_of_other_adapters_are_refused() -> None:
@@ -88,3 +94,16 @@ def test_values_of_other_adapters_are_refused() -> None:
         attached.load_state_dict(values | {"2.x": torch.zeros(1)})
     with pytest.raises(WeightsError, match="do not fit"):
         attached.load_state_dict({name: value for name, value in values.items() if name.startswith("0.")})
+
+
+def test_folding_gives_each_part_its_own_values() -> None:
+    merged, folded = tiny_network(), tiny_network()
+    attached = moved(attached_to(merged))
+    values = {name: value.clone() for name, value in attached.state_dict().items()}
+    attached.merge()
+    joined = Joined((Lora(), DecoderTuning()))
+    joined.fold(folded, values)
+    expected = merged.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in folded.state_dict().items())
+    with pytest.raises(WeightsError, match=r"names that begin with the place of one of 2 adapters; found '2\.x'"):
+        joined.fold(tiny_network(), values | {"2.x": torch.zeros(1)})

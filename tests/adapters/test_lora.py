@@ -191,6 +191,37 @@ def test_pointwise_convolutions_merge_too() -> None:
     torch.testing.assert_close(network(images), unmerged, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("alpha", [None, 3.0])
+def test_folding_gives_the_bits_of_peft_s_merge(alpha: float | None) -> None:
+    def layers() -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 5), nn.Conv2d(4, 8, 1, stride=2), nn.Conv2d(8, 4, 3, padding=1)).eval()
+
+    lora, merged, folded = Lora(rank=3, alpha=alpha, targets="all"), layers(), layers()
+    folded.requires_grad_(False)
+    attached = attached_with_values(merged, lora)
+    lora.fold(folded, attached.state_dict())
+    attached.merge()
+    plain, expected = layers().state_dict(), merged.state_dict()
+    for name, value in folded.state_dict().items():
+        assert torch.equal(value, expected[name])
+        assert torch.equal(value, plain[name]) == name.endswith("bias")
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+
+
+def test_folding_leaves_the_old_tensors_and_refuses_what_does_not_fit() -> None:
+    layers = nn.Sequential(nn.Linear(6, 5))
+    weight, before = layers[0].weight, layers[0].weight.detach().clone()
+    values = {"0.lora_A.weight": torch.ones(3, 6), "0.lora_B.weight": torch.ones(5, 3)}
+    Lora(rank=3).fold(layers, values)
+    assert torch.equal(weight, before)
+    torch.testing.assert_close(layers[0].weight, before + 3)
+    with pytest.raises(
+        WeightsError, match=r"first at '0\.lora_A\.weight'; expected shape \[2, 6\]; found shape \[3, 6\]"
+    ):
+        Lora(rank=2).fold(layers, values)
+
+
 def test_auxiliary_loss_is_nothing() -> None:
     assert Lora().attach(encoder()).auxiliary_loss() == 0.0
 

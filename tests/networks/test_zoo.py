@@ -42,7 +42,7 @@ def test_where_and_how_fast_to_adapt_is_kept(saved: Path) -> None:
 
 def test_published_sams_are_fetched_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "medtap.networks.zoo.load_published_sam", lambda name: tiny_network() if name == "sam-vit-b" else None
+        "medtap.networks.sam_sizes.load_published_sam", lambda name: tiny_network() if name == "sam-vit-b" else None
     )
     assert load_network("sam-vit-b").source == "sam-vit-b"
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import ResNetForImageClassification
+from transformers import ConvNextV2Config, ConvNextV2ForImageClassification, ResNetForImageClassification
 
 from medtap.errors import WeightsError
 from medtap.networks import BUILDERS, save_network
+from medtap.networks.convnext import ConvNextV2
 from medtap.networks.hsnet import HsnetSegmenter
 from medtap.networks.pfenet import PfenetSegmenter
 from medtap.pretraining.start import start_from
@@ -55,6 +56,18 @@ def test_a_classifier_of_transformers_gives_its_backbone(tmp_path: Path) -> None
     assert not same(network.encoder.backbone, classifier.resnet)
     start_from(network, tmp_path)
     assert same(network.encoder.backbone, classifier.resnet)
+
+
+def test_a_classifier_of_transformers_gives_our_own_convnext_its_weights(tmp_path: Path) -> None:
+    config = ConvNextV2Config(hidden_sizes=[8, 16], depths=[1, 2], num_stages=2)
+    classifier = ConvNextV2ForImageClassification(config)
+    classifier.save_pretrained(tmp_path)
+    network = blank_dcama("resnet50")
+    network.encoder = torch.nn.Sequential(ConvNextV2([8, 16], [1, 2]))
+    start_from(network, tmp_path)
+    (own,), given = network.encoder, classifier.convnextv2.state_dict()
+    found = {name: value for name, value in own.state_dict().items() if not name.startswith("hidden_states_norms")}
+    assert all(torch.equal(value, given[name]) for name, value in found.items())
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
