@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from medtap.benchmarks.timing import timed
 from medtap.chance import seeded
@@ -102,9 +102,15 @@ def centred_masks(shots: int, size: int, part: float) -> Tensor:
 
 def operations(work: Callable[[], object]) -> int:
     """Floating-point operations of the matrix products, attentions and convolutions of some work."""
-    with FlopCounterMode(display=False) as counter:
+    known = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
         work()
     return counter.get_total_flops()
+
+
+def _attention(query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **__: object) -> int:
+    """Torch's own count, which it does not know for the attention of CPUs."""
+    return int(sdpa_flop_count(query, key, value))
 
 
 def stored_bytes(tensors: tuple[Tensor, ...]) -> int:

@@ -61,11 +61,11 @@ def carry(query: Tensor, keys: Tensor, masks: Tensor) -> Tensor:
     Returns:
         [B,1,h,w] in [0,1].
     """
-    places = F.normalize(query, dim=1).flatten(2).transpose(1, 2)
-    others = keys.transpose(1, 2).flatten(2)
-    weights = (_SHARPNESS * places @ others).softmax(2)
-    carried = weights @ masks.transpose(1, 2).flatten(2).transpose(1, 2).to(weights.dtype)
-    return carried.transpose(1, 2).unflatten(2, query.shape[-2:])
+    places = _SHARPNESS * F.normalize(query, dim=1).flatten(2).transpose(1, 2).unsqueeze(1)
+    weights = (places @ keys.flatten(3) - _SHARPNESS).exp()  # of each shot apart: its keys are never copied
+    values = torch.stack([masks, torch.ones_like(masks)], dim=-1).flatten(2, 4).to(weights.dtype)
+    foreground, everything = (weights @ values).sum(1).unbind(-1)
+    return (foreground / everything).unsqueeze(1).unflatten(2, query.shape[-2:])
 
 
 @origin(

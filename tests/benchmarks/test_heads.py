@@ -26,6 +26,12 @@ def test_operations_of_a_product_by_hand() -> None:
     assert heads.operations(lambda: torch.ones(3, 4) @ torch.ones(4, 5)) == 2 * 3 * 4 * 5
 
 
+def test_operations_of_fused_attention_by_hand() -> None:
+    query, key = torch.rand(1, 2, 5, 4), torch.rand(1, 2, 7, 4)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    assert heads.operations(lambda: attend(query, key, key)) == 2 * (2 * 2 * 5 * 7 * 4)
+
+
 def test_bytes_of_tensors_by_hand() -> None:
     assert heads.stored_bytes((torch.zeros(2, 3), torch.zeros(5, dtype=torch.float16))) == 24 + 10
 

@@ -88,6 +88,7 @@ def test_misspelt_name_is_refused_in_one_line(bundle, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @ONE
 def test_nothing_to_segment_is_refused_in_one_line(bundle, tmp_path):
     done = run(bundle, "inference", "--dataset_dir", tmp_path, "--output_dir", tmp_path / "out")

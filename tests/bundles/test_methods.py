@@ -22,7 +22,7 @@ def masks_of(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
-@pytest.mark.parametrize("method", ["svf", "conv_lora"])
+@pytest.mark.parametrize("method", ["svf", pytest.param("conv_lora", marks=pytest.mark.slow)])
 def test_masks_are_those_of_adapt_and_predict(workflow, support, lesions, tmp_path, method):
     """SVF is merged into the weights; Conv-LoRA stays in the encoder."""
     folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}

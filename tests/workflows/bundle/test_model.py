@@ -121,7 +121,7 @@ def test_identity_of_an_adaptation_tells_its_support_set(made, lesions):
     assert adaptation.identity(network) != other.identity(network)
 
 
-@pytest.mark.parametrize("method", ["conv_lora", "adapter"])
+@pytest.mark.parametrize("method", [pytest.param("conv_lora", marks=pytest.mark.slow), "adapter"])
 def test_own_model_whose_adapter_stays_in_the_encoder_is_loaded(lesions, tmp_path, method):
     named = {"method": method, "shots": 2, "passes": 1, "classes": ("lesion",)}
     adaptation = choose_model("unused.pt", *lesions, **named)
