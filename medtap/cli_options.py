@@ -56,7 +56,11 @@ Patience = Annotated[
     int | None, typer.Option(help="Stop after so many passes without a lower loss; 0 runs all passes.")
 ]
 Guard = Annotated[
-    str | None, typer.Option(help="held_out: weaken the adapter where held-out support images ask for it; none.")
+    str | None,
+    typer.Option(
+        help="held_out: weaken the adapter where held-out support images ask for it, by probabilities; "
+        "held_out_masks: by masks; none."
+    ),
 ]
 Shots = Annotated[int, typer.Option(help="How many annotated images to learn from.")]
 Seed = Annotated[int, typer.Option(help="Draws the support set and the adapter's initial values.")]

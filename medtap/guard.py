@@ -2,8 +2,11 @@
 
 Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
-are interpolated by Wortsman et al., CVPR 2022). The strength whose masks have the best Dice is what the adapter trained
-on all of the set is given; 0 is the unadapted network.
+are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
+the set is given; 0 is the unadapted network.
+
+What is best is told by the soft Dice loss, which sees the small changes of a few passes that hardly turn a pixel, or by
+the Dice of the masks, for longer training, which makes a network surer or less sure of all that it finds.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ from torch import Generator, Tensor
 
 from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
-from medtap.losses import mask_dice_loss
+from medtap.losses import Loss, dice_loss, mask_dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.passes import SupportTraining
 from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
+CHECKS: dict[str, Loss] = {"held_out": dice_loss, "held_out_masks": mask_dice_loss}
 _VIEWS = 4  # of a single support image, which has no other half
 
 Half = tuple[Tensor, Tensor]
@@ -77,7 +81,7 @@ def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, seen: T
     support, queries = (tuple(level[index] for level in features) for index in (seen, held_out))
     memory = remember_classes(training.network, support, masks[seen], training.classes)
     logits = recall_classes(training.network, queries, memory, masks.shape[-2:])
-    return float(mask_dice_loss(logits, masks[held_out]))
+    return float(CHECKS[training.options.guard](logits.float(), masks[held_out]))
 
 
 def weaken(attached: AttachedAdapter, seed: int, strength: float) -> None:

@@ -52,9 +52,10 @@ PRESETS: dict[str, Preset] = {
         | {"precision": "float32"},
         adapters={"lora": {"rank": 64, "dropout": 0.1}},
     ),
-    "head": Preset({"loss": "dice_ce"}, "lora+decoder"),
+    "head": Preset({"loss": "dice_ce", "guard": "held_out_masks"}, "lora+decoder"),
     "thorough": Preset(
-        {"passes": 40, "average": 20, "loss": "dice_ce", "schedule": "per_group", "augment": "upright"},
+        {"passes": 40, "average": 20, "loss": "dice_ce", "schedule": "per_group", "augment": "upright"}
+        | {"guard": "held_out_masks"},
         "lora+decoder",
     ),
 }

@@ -11,7 +11,7 @@ from medtap.precision import PRECISIONS
 LOSSES = ("focal", "dice_ce")
 SCHEDULES = ("per_pass", "per_group", "per_support")
 RATES = ("learned", "even")
-GUARDS = ("held_out", "none")
+GUARDS = ("held_out", "held_out_masks", "none")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class TapOptions:
         views: with K = 1, views of the image that are pseudo-queries beside the image itself.
         average: the last so many passes whose adapters are averaged; 0 keeps the last one.
         patience: stop after so many passes without a new least support loss; 0 runs all of them.
-        guard: ``held_out`` weakens the adapter, or keeps the unadapted network, where halves of the support set tell
-            that this segments the other half better, see `medtap.guard`; ``none`` does not.
+        guard: ``held_out`` and ``held_out_masks`` weaken the adapter, or keep the unadapted network, where halves of
+            the support set tell that this segments the other half better, by probabilities or by masks, see
+            `medtap.guard`; ``none`` does not.
         precision: of the passes, a name in `PRECISIONS`: ``auto`` is bfloat16 where the processor multiplies in it.
         seed: of the adapter's initial values, dropout, draws and views.
     """

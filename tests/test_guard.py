@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from medtap import guard
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.passes import SupportTraining
-from medtap.tap_options import TapOptions
+from medtap.tap_options import GUARDS, TapOptions
 from tests.tiny import support_set, tiny_network
 
 OPTIONS = TapOptions(passes=3, learning_rate=1e-2, seed=2)
@@ -109,3 +111,26 @@ def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest
     guard.held_out_losses(training, support.images, support.masks)
     training.run(support.images, support.masks)
     assert steps == [12, 12, 12]
+
+
+def test_every_guard_but_none_has_its_check() -> None:
+    assert (*guard.CHECKS, "none") == GUARDS
+
+
+@pytest.mark.parametrize("name", ["held_out", "held_out_masks"])
+def test_a_guard_goes_by_probabilities_or_by_masks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network finds the right masks, but is sure by three quarters alone."""
+    support, (network, attached) = support_set(1), attached_network()
+    images, masks = support.images.repeat(4, 1, 1, 1), support.masks.repeat(4, 1, 1)
+
+    def unsure(_: object, queries: tuple[torch.Tensor, ...], *__: object) -> torch.Tensor:
+        chance = torch.where(masks[: len(queries[0])] > 0, 0.75, 0.25)
+        return torch.stack([1 - chance, chance], dim=1).log()
+
+    monkeypatch.setattr(guard, "recall_classes", unsure)
+    monkeypatch.setattr(SupportTraining, "run", lambda *_: [])
+    training = SupportTraining(network, attached, 1, replace(OPTIONS, guard=name), {})
+    share = float(masks.float().mean())
+    soft = 1 - 2 * 0.75 * share / (0.75 * share + 0.25 * (1 - share) + share)
+    expected = soft if name == "held_out" else 0.0
+    assert guard.held_out_losses(training, images, masks) == pytest.approx([expected] * 3, abs=1e-3)

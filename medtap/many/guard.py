@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from medtap.adapters import AttachedAdapter
-from medtap.guard import STRENGTHS, Half, initial_values, set_strength, split_in_halves, values
-from medtap.losses import mask_dice_loss
+from medtap.guard import CHECKS, STRENGTHS, Half, initial_values, set_strength, split_in_halves, values
 from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
 from medtap.passes import PseudoQueries, pseudo_query_logits
 
@@ -44,7 +43,7 @@ def _dice_losses(many: ManyTraining, images: Tensor, masks: Tensor, half: Half) 
     shots = seen.expand(len(held_out), -1)
     step = side_by_side([PseudoQueries(*own, held_out, shots) for own in zip(images, masks, strict=True)])
     logits = pseudo_query_logits(many.training.network, step, many.training.classes)
-    return losses_by_set(mask_dice_loss, logits, step, len(images)).cpu()
+    return losses_by_set(CHECKS[many.training.options.guard], logits.float(), step, len(images)).cpu()
 
 
 @torch.no_grad()

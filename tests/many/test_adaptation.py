@@ -57,7 +57,7 @@ def unadapted(support: SupportSet, query: torch.Tensor) -> torch.Tensor:
     [
         {"schedule": "per_support", "rates": "even"},
         {"augment": "upright", "drawn": 2, "average": 2},
-        {"guard": "held_out", "loss": "dice_ce"},
+        {"guard": "held_out_masks", "loss": "dice_ce"},
     ],
     ids=lambda change: ", ".join(change),
 )
