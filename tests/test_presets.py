@@ -25,7 +25,7 @@ def test_paper_s_preset_is_plain() -> None:
 def test_head_s_preset_trains_the_head_too_in_the_same_steps() -> None:
     adapter, options = use_preset("head", adapter={"rank": 4})
     assert adapter == Joined((Lora(rank=4), DecoderTuning()))
-    assert options == TapOptions(loss="dice_ce", guard="held_out_masks")
+    assert options == TapOptions(loss="dice_ce", augment="upright", guard="held_out_masks")
 
 
 def test_thorough_preset_trains_the_head_too_unless_a_method_is_given() -> None:

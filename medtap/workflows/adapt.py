@@ -8,12 +8,13 @@ from typing import Any
 
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import FILES, AdaptedSegmenter
-from medtap.adapters import Adapter, Lora
+from medtap.adapters import Adapter
 from medtap.datasets import find_cases
 from medtap.episodes import draw_support
 from medtap.inference import choose_device, input_size
 from medtap.networks.zoo import load_network, weights_sha256
 from medtap.outputs import RunFolder, atomic_write
+from medtap.presets import use_preset
 from medtap.report import contact_sheet
 from medtap.support import SupportSet
 
@@ -45,6 +46,7 @@ def adapt(
     out: str | Path,
     *,
     network: str = "medtap-atto",
+    preset: str = "medtap",
     adapter: Adapter | None = None,
     options: TapOptions | None = None,
     shots: int = 5,
@@ -60,6 +62,7 @@ def adapt(
         masks: folder or file of their masks; None where a CSV names them.
         out: the folder to write.
         network: a name of the zoo, or a folder.
+        preset: a name of `PRESETS`, for what is not given of the next two.
         adapter: what is trained.
         options: how it is trained; its seed draws the support set too.
         shots: K.
@@ -71,7 +74,8 @@ def adapt(
     Raises:
         MedtapError: an input, option or output is refused; nothing is written then.
     """
-    adapter, options, on = adapter or Lora(), options or TapOptions(), choose_device(device)
+    usual, on = use_preset(preset), choose_device(device)
+    adapter, options = adapter or usual[0], options or usual[1]
     base = load_network(network)
     request = {"adapter": [adapter.name, adapter.options()], "tap": vars(options), "shots": shots, "support": support}
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]

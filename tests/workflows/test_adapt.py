@@ -10,6 +10,7 @@ from PIL import Image
 
 from medtap.adaptation import TapOptions
 from medtap.adapted import load_adapted
+from medtap.adapters import Lora
 from medtap.errors import MedtapError, OptionError, OutputError, SupportError
 from medtap.workflows import adapt, gather_support
 
@@ -34,6 +35,16 @@ def test_what_is_saved_is_what_was_adapted(lesions, tiny_folder, tmp_path):
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(load_adapted(tmp_path / "out")(image), made(image))
+
+
+def test_a_preset_gives_what_is_not_given(lesions, tiny_folder, tmp_path):
+    how = {"network": str(tiny_folder), "shots": 2}
+    plain = adapt(*lesions, tmp_path / "plain", options=TapOptions(passes=1), **how)
+    assert (plain.record.method, plain.record.passes) == ("lora", 1)
+    head = adapt(*lesions, tmp_path / "head", preset="head", options=TapOptions(passes=1), **how)
+    assert (head.record.method, head.record.passes) == ("lora+decoder", 1)
+    whole = adapt(*lesions, tmp_path / "whole", preset="head", adapter=Lora(rank=2), **how)
+    assert (whole.record.method, whole.record.tap["loss"]) == ("lora", "dice_ce")
 
 
 def test_the_seed_draws_the_support_set(lesions):
