@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from medtap.adapters.joined import SIGN
 from medtap.record import AdaptationRecord
 
 _POOR = 0.2
@@ -35,10 +36,19 @@ def adaptation_sentences(record: AdaptationRecord) -> tuple[str, ...]:
 def _course(record: AdaptationRecord) -> str:
     if not record.losses:
         return "Its encoder was left as it was: no adaptation steps were asked for."
+    steps = counted(len(record.losses), "step")
     return (
-        f"Its encoder was adapted by {record.method} in {counted(len(record.losses), 'step')} of Take a Peek: each "
-        "example in turn is segmented with the help of the others, and the error is reduced."
+        f"Its {_adapted_parts(record.method)} adapted by {record.method} in {steps} of Take a Peek: each example in "
+        "turn is segmented with the help of the others, and the error is reduced."
     )
+
+
+def _adapted_parts(method: str) -> str:
+    """What the methods that are joined change, with its verb: ``encoder was``, ``encoder and head were``."""
+    methods = set(method.split(SIGN))
+    named = (("encoder", methods - {"decoder"}), ("head", methods & {"decoder", "full"}))
+    parts = [part for part, changing in named if changing]
+    return f"{listed(parts)} {'was' if len(parts) == 1 else 'were'}"
 
 
 def score_sentences(metrics: Mapping[str, Any], dice: Sequence[float]) -> tuple[str, ...]:

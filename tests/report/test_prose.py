@@ -74,6 +74,15 @@ def test_adaptation(record):
     assert second.startswith("Its encoder was adapted by lora in 2 steps of Take a Peek")
 
 
+@pytest.mark.parametrize(
+    ("method", "parts"),
+    [("decoder", "head was"), ("lora+decoder", "encoder and head were"), ("full", "encoder and head were")],
+)
+def test_what_a_method_adapts(record, method, parts):
+    _, second = adaptation_sentences(replace(record, method=method))
+    assert second.startswith(f"Its {parts} adapted by {method} in 2 steps")
+
+
 def test_planes_of_volumes_and_no_steps(record):
     planes = tuple({**source, "plane": 3} for source in record.support)
     first, second = adaptation_sentences(replace(record, support=planes[:1], shots=1, losses=()))
