@@ -78,6 +78,7 @@ def test_inference_with_a_broken_image_ends_with_3(bundle, lesions, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["good.png"]
 
 
+@pytest.mark.slow
 @ONE
 def test_misspelt_name_is_refused_in_one_line(bundle, tmp_path):
     (tmp_path / "arguments.json").write_text(json.dumps({"sede": 1}))

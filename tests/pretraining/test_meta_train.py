@@ -49,7 +49,7 @@ def log(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("moment", ["training", "validation", "logging", "saving"])
-@pytest.mark.parametrize("step", [2, 5, 6])
+@pytest.mark.parametrize("step", [pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(6, marks=pytest.mark.slow)])
 def test_killed_and_resumed_equals_one_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, step: int
 ) -> None:
