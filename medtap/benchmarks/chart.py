@@ -38,7 +38,7 @@ def _panel(cost: str, methods: Mapping[str, Mapping[str, Any]], numbers: Mapping
     trained = {name: row for name, row in methods.items() if name != VANILLA and row["cost"].get("parameters")}
     points = {name: (math.log10(row["cost"][cost]), 100 * row["miou"]["mean"]) for name, row in _scored(trained)}
     floor = [100 * row["miou"]["mean"] for name, row in _scored(methods) if name == VANILLA]
-    parts = [text((LEFT + RIGHT) / 2, BOTTOM + 34, COSTS[cost]), text(LEFT, TOP - 3, "mIoU, %", "end")]
+    parts = [text((LEFT + RIGHT) / 2, BOTTOM + 34, COSTS[cost]), text(LEFT, TOP - 12, "mIoU, %", "end")]
     if not points:
         return Markup("").join(parts)
     along = Axis.around((x for x, _ in points.values()), LEFT, RIGHT)

@@ -77,7 +77,7 @@ def _panel(name: str, curves: Mapping[str, Curve]) -> Markup:
     along = Axis.around(map(math.log10, xs), LEFT, RIGHT)
     up = Axis.around((math.log10(y) for curve in curves.values() for _, y in curve), BOTTOM, TOP)
     marks = [(along.place(math.log10(x)), f"{x:g}") for x in xs], [(up.place(y), rounded_power(y)) for y in up.marks]
-    parts = [*frame(*marks), text((LEFT + RIGHT) / 2, BOTTOM + 34, name), text(LEFT, TOP - 3, "s", "end")]
+    parts = [*frame(*marks), text((LEFT + RIGHT) / 2, BOTTOM + 34, name), text(LEFT, TOP - 12, "s", "end")]
     for key, curve in curves.items():
         told, colour = CURVES[key]
         places = [(along.place(math.log10(x)), up.place(math.log10(y))) for x, y in curve]

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 PANEL = 360
 """Width of a panel in pixels."""
-LEFT, RIGHT, TOP, BOTTOM = 48, 344, 14, 196
+LEFT, RIGHT, TOP, BOTTOM = 48, 344, 24, 196
 """A panel's plotting area in pixels."""
 
 _PAGE = Markup(
@@ -64,7 +64,7 @@ def page(panels: Sequence[Markup], below: Iterable[Markup], height: float, label
 def frame(along: Sequence[tuple[float, str]], up: Sequence[tuple[float, str]]) -> list[Markup]:
     """Both axes, with texts at places along them, in pixels."""
     parts = [line((LEFT, BOTTOM), (RIGHT, BOTTOM)), line((LEFT, BOTTOM), (LEFT, TOP))]
-    parts += [text(x, BOTTOM + 16, told) for x, told in along]
+    parts += [text(x, BOTTOM + 16, told, "end" if x >= RIGHT else "middle") for x, told in along]
     return parts + [text(LEFT - 6, y + 4, told, "end") for y, told in up]
 
 
