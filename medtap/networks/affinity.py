@@ -25,15 +25,17 @@ class AffinitySegmenter(FewShotSegmenter):
 
     Args:
         encoder: gives maps, any number a stride, finer ones first.
+        matched: how many of them count, the last ones. Six of ResNet-50's nine keep matching below an encode.
     """
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, matched: int = 6) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.matched = encoder, matched
 
     def encode(self, images: Tensor) -> Features:
-        """Encode images [B,3,H,W] in [0,1] into maps."""
-        return self.encoder(images)
+        """Encode images [B,3,H,W] in [0,1] into the maps that count."""
+        maps: Features = self.encoder(images)
+        return maps[-self.matched :]
 
     def remember(self, support: Features, support_masks: Tensor) -> Memory:
         """Keep the directions of every map's features, [B,K,C,h,w], and the masks on its grid, [B,K,1,h,w]."""
@@ -69,7 +71,7 @@ def carry(query: Tensor, keys: Tensor, masks: Tensor) -> Tensor:
 
 
 @origin(
-    encoder="ResNet-50, every block of stages 3 and 4",
+    encoder="ResNet-50, the last three blocks of stages 3 and 4",
     code="written afresh for medtap (Apache-2.0)",
     weights="`medtap convert` of an ImageNet ResNet-50 with torchvision's names",
     weights_licence="that of the backbone's weights",

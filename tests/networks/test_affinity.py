@@ -41,6 +41,14 @@ def test_a_mask_is_carried_place_by_place() -> None:
             assert found[0, 0, row, column] == pytest.approx(float(total / sum(weights)), abs=1e-5)
 
 
+def test_the_last_maps_count() -> None:
+    network, images = tiny_affinity(), torch.rand(1, 3, 64, 64)
+    whole = network.encode(images)
+    assert len(whole) == 3
+    network.matched = 2
+    assert all(torch.equal(*pair) for pair in zip(network.encode(images), whole[1:], strict=True))
+
+
 def test_a_resnet_of_torchvision_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ResNetConfig(embedding_size=4, hidden_sizes=[8, 16, 16, 32], depths=[2, 1, 2, 1])
     monkeypatch.setitem(BUILDERS, "affinity-resnet50", lambda: AffinitySegmenter(resnet_blocks(config, (3, 4))))
