@@ -63,7 +63,8 @@ def support_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
 def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Dice loss of the classes plus cross-entropy, MONAI's, of logits [B,C,H,W] against labels [B,H,W] in 0..C-1.
 
-    Where objects are small it does not weigh them up, as ``support_loss`` does, which then finds them too large.
+    Where objects are small it does not weigh them up, as ``support_loss`` does, which then finds them too large. Unlike
+    ``dice_ce`` of fine-tuning, its Dice loss leaves the background out.
     """
     return _DICE_CE(logits.float(), target.unsqueeze(1))
 

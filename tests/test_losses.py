@@ -118,8 +118,8 @@ def test_other_losses_of_pictures_at_once_are_the_mean_too(loss: Loss) -> None:
     torch.testing.assert_close(loss(logits, target), torch.stack(alone).mean())
 
 
-def test_focal_loss_finds_small_objects_too_large_and_dice_ce_does_not() -> None:
-    """The least loss of pixels that look alike, a tenth of them foreground, is above one half for the weighted loss."""
+def test_focal_loss_finds_small_objects_too_large_and_cross_entropy_does_not() -> None:
+    """Of pixels that look alike, a tenth of them foreground, the weighted loss is least at a chance far above that."""
     target = torch.zeros(1, 10, 10, dtype=torch.long)
     target[:, 0] = 1
     chance = torch.arange(1, 100) / 100

@@ -1,8 +1,8 @@
 """Dense affinities: what a query's places are like in the support set, in the manner of ABCDFSS (Herzog, CVPR 2024).
 
 Source-free: nothing but the backbone has weights, and no episode was ever trained on. Every place of a query attends to
-the places of all shots in every block's map, and takes on the mean of their masks; the blocks' results are averaged.
-ABCDFSS fits a small layer to each map while testing. Here Take a Peek adapts the encoder instead.
+the places of all shots in each of the last blocks' maps, and takes on the mean of their masks; the blocks' results are
+averaged. ABCDFSS fits a small layer to each map while testing. Here Take a Peek adapts the encoder instead.
 """
 
 from __future__ import annotations
