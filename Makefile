@@ -25,8 +25,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## adapt to five images, segment the rest, show what came out
 	$(VENV)/bin/medtap demo --out runs/demo --overwrite
 
-test: setup  ## the tests that take seconds
-	$(VENV)/bin/python -m pytest
+test: setup  ## the tests that take seconds, a core each
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: setup  ## the tests that kill, fuzz or run for long
 	$(VENV)/bin/python -m pytest -m slow

@@ -39,7 +39,7 @@ Preset = Annotated[
 ]
 Passes = Annotated[int | None, typer.Option(help="How often every support image is a pseudo-query; 0 does not adapt.")]
 LearningRate = Annotated[float | None, typer.Option(help="AdamW's learning rate.")]
-Loss = Annotated[str | None, typer.Option(help="focal (the paper's, weighs rare classes up) or dice_ce.")]
+Loss = Annotated[str | None, typer.Option(help="dice_ce, or focal (the paper's, weighs rare classes up).")]
 Schedule = Annotated[
     str | None,
     typer.Option(

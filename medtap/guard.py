@@ -3,7 +3,8 @@
 Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
 are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
-the set is given; 0 is the unadapted network.
+the set is given; 0 is the unadapted network. Half of a support set teaches less than all of it, so a little that the
+adapter loses there is forgiven.
 
 What is best is told by the soft Dice loss, which sees the small changes of a few passes that hardly turn a pixel, or by
 the Dice of the masks, for longer training, which makes a network surer or less sure of all that it finds.
@@ -26,6 +27,7 @@ from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
 CHECKS: dict[str, Loss] = {"held_out": dice_loss, "held_out_masks": mask_dice_loss}
+_FORGIVEN = 0.01  # of the Dice loss, at full strength
 _VIEWS = 4  # of a single support image, which has no other half
 
 Half = tuple[Tensor, Tensor]
@@ -115,5 +117,5 @@ def seen_by_guard(losses: Sequence[float]) -> dict[str, float]:
 
 
 def best_strength(losses: Sequence[float]) -> float:
-    """The strength of the least loss, the weaker of equals."""
-    return STRENGTHS[min(range(len(losses)), key=losses.__getitem__)]
+    """The strength of the least loss, less what is forgiven of it; the weaker of equals."""
+    return min(zip(STRENGTHS, losses, strict=True), key=lambda each: each[1] - _FORGIVEN * each[0])[0]

@@ -22,7 +22,7 @@ class TapOptions:
         passes: T, how often every support image is a pseudo-query; 0 leaves the network unadapted.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        loss: ``focal``, the paper's, weighs rare classes up; ``dice_ce`` is Dice loss and cross-entropy. See
+        loss: ``dice_ce`` is Dice loss and cross-entropy; ``focal``, the paper's, weighs rare classes up. See
             `medtap.losses`.
         schedule: ``per_support`` steps after each pseudo-query (the paper's), ``per_pass`` after all of them together,
             ``per_group`` after each of the groups that a pass shares the support set out to at random.
@@ -45,7 +45,7 @@ class TapOptions:
     passes: int = 4
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    loss: str = "focal"
+    loss: str = "dice_ce"
     schedule: str = "per_pass"
     drawn: int = 5
     rates: str = "learned"

@@ -17,7 +17,7 @@ from medtap.adaptation import take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.errors import AdaptationError, OptionError
-from medtap.losses import support_loss
+from medtap.losses import dice_ce_loss, support_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.networks.shots import leave_one_out
@@ -28,7 +28,9 @@ from tests.plain_tap import plain_take_a_peek
 from tests.tiny import random_images, support_set, tiny_network
 
 LORA = Lora(rank=4, dropout=0.0)
-PAPER = TapOptions(passes=3, schedule="per_support", learning_rate=1e-2, views=0, guard="none", precision="float32")
+PAPER = TapOptions(
+    passes=3, loss="focal", schedule="per_support", learning_rate=1e-2, views=0, guard="none", precision="float32"
+)
 
 
 def unadapted(network: FewShotSegmenter, shots: int = 3, classes: int = 1) -> Tensor:
@@ -248,7 +250,7 @@ def test_record_tells_the_course() -> None:
     features = tiny_network().encode(support.images)
     memory = remember_classes(tiny_network(), features, support.masks, 1)
     logits = recall_classes(tiny_network(), features, memory, support.masks.shape[-2:], leave_one_out(3))
-    assert record.losses[0] == pytest.approx(support_loss(logits, support.masks).item(), abs=1e-5)
+    assert record.losses[0] == pytest.approx(dice_ce_loss(logits, support.masks).item(), abs=1e-5)
 
 
 def test_lora_goes_where_the_network_was_trained_to_be_adapted() -> None:

@@ -71,7 +71,7 @@ def test_passes_that_ran_are_recorded(schedule: str, shots: int, steps: int, tmp
 
 
 def test_a_loss_that_stays_stops_the_passes_and_one_that_falls_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SUPPORT_LOSSES, "focal", lambda logits, _: logits.sum() * 0 + 1)
+    monkeypatch.setitem(SUPPORT_LOSSES, "dice_ce", lambda logits, _: logits.sum() * 0 + 1)
     assert record_of(2).losses == (1.0, 1.0, 1.0)
     assert record_of(2).passes == 3
     assert record_of(1, schedule="per_support").passes == 2

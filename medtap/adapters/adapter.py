@@ -76,6 +76,9 @@ class AttachedAdapter(ABC):
         """What the adapter adds to the loss of the last forward pass."""
         return 0.0
 
+    def hand_gradients_on(self) -> None:  # noqa: B027
+        """Add to the network's own parameters the gradients of those that are trained in their place, if any are."""
+
 
 class Adapter(ABC):
     """A method of adaptation with its numbers, not yet attached to anything."""

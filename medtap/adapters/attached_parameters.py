@@ -49,6 +49,13 @@ class AttachedParameters(AttachedAdapter):
     def train(self, mode: bool = True) -> None:
         """There is no dropout to switch."""
 
+    def hand_gradients_on(self) -> None:
+        """Add the gradients of the copies to the network's own parameters."""
+        for name, parameter in self._own.items():
+            if parameter.grad is not None:
+                own = self._old[name]
+                own.grad = parameter.grad.clone() if own.grad is None else own.grad + parameter.grad
+
     def merge(self) -> None:
         """Leave the trained parameters in the network."""
         restore_flags(self._module, self._flags)

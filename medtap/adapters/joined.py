@@ -32,6 +32,10 @@ class Joined(Adapter):
         """The whole network, of which each adapter changes its part."""
         return network
 
+    def suited(self, network: FewShotSegmenter) -> Joined:
+        """Each as it suits the network."""
+        return Joined(tuple(adapter.suited(network) for adapter in self.adapters))
+
     def attach(self, encoder: nn.Module) -> AttachedJoined:
         """Attach each adapter in place to its part of a network."""
         return AttachedJoined([adapter.attach(adapter.part(encoder)) for adapter in self.adapters])  # type: ignore[arg-type]
@@ -94,6 +98,11 @@ class AttachedJoined(AttachedAdapter):
         """Take all off."""
         for attached in reversed(self._attached):
             attached.detach()
+
+    def hand_gradients_on(self) -> None:
+        """Each to the parameters that it stands in for."""
+        for attached in self._attached:
+            attached.hand_gradients_on()
 
     def auxiliary_loss(self) -> Tensor | float:
         """The sum of what each adds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
-from medtap.adapters import Lora
+from medtap.adapters import build_adapter
 from medtap.errors import AdaptationError
 from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
@@ -42,7 +42,8 @@ class MetaTrainOptions:
         seed: of shots drawn in training and of the weights at the start.
         workers: processes that draw tasks ahead of the training.
         device: ``auto``, ``cpu`` or ``cuda``.
-        adapter: options of the LoRA that is adapted with in stages of ``passes``.
+        methods: names of the adapters that are adapted with in stages of ``passes``; each task draws one.
+        adapter: options of them.
         tap: how it is adapted there, but for the passes.
         rates: learning rate of the layers' own rates there; 0 leaves them even.
         train: ``all``, or ``head`` to leave the encoder as it is, in evaluation, as published heads are trained.
@@ -56,6 +57,7 @@ class MetaTrainOptions:
     seed: int = 0
     workers: int = 1
     device: str = "auto"
+    methods: Sequence[str] = ("lora",)
     adapter: Mapping[str, Any] = field(default_factory=dict)
     tap: Mapping[str, Any] = field(default_factory=dict)
     rates: float = 0.02
@@ -85,9 +87,9 @@ class MetaTrainer:
         self.device = own_device(choose_device(options.device))
         self.network, self.stream, self.options, self.folder = network.to(self.device), stream, options, folder
         self.trained, self._writes = choose_trained(self.network, options.train), place()[0] == 0
-        self.peek = PeekTraining(
-            self.network, fill(Lora, options.adapter), fill(TapOptions, options.tap), options.rates
-        )
+        self.network.targets = options.adapter.get("targets", self.network.targets)
+        adapters = [build_adapter(method, options.adapter) for method in options.methods]
+        self.peek = PeekTraining(self.network, adapters, fill(TapOptions, options.tap), options.rates)
         self.step, self.seconds = 0, 0.0
         self._begin_round()
         self._resume()
@@ -123,7 +125,7 @@ class MetaTrainer:
     def _averaged(self) -> FewShotSegmenter:
         network = cast("FewShotSegmenter", self.average.module)
         if self.peek.learned:
-            network.rates, network.targets = {"lora": self.peek.rates()}, self.peek.adapter.targets
+            network.rates = self.peek.rates()
         return network
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,14 +8,15 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from medtap.adapters import AttachedAdapter, Lora
+from medtap.adapters import Adapter, AttachedAdapter
 from medtap.chance import seeded
 from medtap.frozen import frozen_parts_kept
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
@@ -33,25 +34,29 @@ class PeekTraining:
     """Trains a network through adaptations, and the rates by which its layers adapt.
 
     Args:
-        network: the network that is trained.
-        adapter: what is adapted.
+        network: the network that is trained; rates that it learned before are where the learning of them begins.
+        adapters: what is adapted: each task draws one of them. A layer has the same rate in all.
         options: how, but for passes, rates and seed.
-        learning_rate: of the logarithms of the layers' rates; 0 leaves them even.
+        learning_rate: of the logarithms of the layers' rates; 0 leaves them as they are.
     """
 
-    def __init__(self, network: FewShotSegmenter, adapter: Lora, options: TapOptions, learning_rate: float) -> None:
-        self.network, self.adapter, self.options = network, adapter, options
-        attached = adapter.attach(network.encoder)
-        self.layers = list(attached.layers())
-        attached.detach()
-        device = next(network.parameters()).device
-        self.logarithms = nn.Parameter(torch.zeros(len(self.layers), device=device))
+    def __init__(
+        self, network: FewShotSegmenter, adapters: Sequence[Adapter], options: TapOptions, learning_rate: float
+    ) -> None:
+        self.network, self.options = network, options
+        self.adapters = [adapter.suited(network) for adapter in adapters]
+        self.layers = {adapter.name: _layers(adapter, network) for adapter in self.adapters}
+        self.places = {name: place for place, name in enumerate(dict.fromkeys(chain(*self.layers.values())))}
+        before = dict(chain(*(network.rates.get(name, {}).items() for name in self.layers)))
+        rates = torch.tensor([before.get(name, 1.0) for name in self.places])
+        self.logarithms = nn.Parameter(rates.log().to(next(network.parameters()).device))
         self.optimizer = torch.optim.Adam([self.logarithms], learning_rate)
         self.learned = False
 
-    def rates(self) -> dict[str, float]:
-        """By layer, what its learning rate is multiplied by."""
-        return {name: round(rate, 4) for name, rate in zip(self.layers, self.logarithms.exp().tolist(), strict=True)}
+    def rates(self) -> dict[str, dict[str, float]]:
+        """By adapter and layer, what its learning rate is multiplied by."""
+        values = [round(rate, 4) for rate in self.logarithms.exp().tolist()]
+        return {name: {layer: values[self.places[layer]] for layer in own} for name, own in self.layers.items()}
 
     def backward(self, images: Tensor, masks: Tensor, passes: int, generator: Generator) -> float:
         """Add the gradients of tasks [T,n,3,S,S] with masks [T,n,S,S] to the network; the mean loss after adapting."""
@@ -79,24 +84,28 @@ class PeekTraining:
         """One task [n,3,S,S]: K of its pictures, drawn at random, are the support set."""
         shots = int(torch.randint(1, min(_MOST_SHOTS, len(images) - 1) + 1, (1,), generator=generator))
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+        adapter = self.adapters[seed % len(self.adapters)]
         (weight * _UNADAPTED * self._query_loss(images, masks, shots)).backward()
-        attached = self._adapted(images[:shots], masks[:shots], replace(self.options, passes=passes, seed=seed))
+        options = replace(self.options, passes=passes, seed=seed)
+        attached = self._adapted(adapter, images[:shots], masks[:shots], options)
         loss = self._query_loss(images, masks, shots)
         (weight * loss).backward()
+        attached.hand_gradients_on()
         self._add_rate_gradients(attached, seed)
         attached.detach()
         return loss.item()
 
-    def _adapted(self, images: Tensor, masks: Tensor, options: TapOptions) -> AttachedAdapter:
+    def _adapted(self, adapter: Adapter, images: Tensor, masks: Tensor, options: TapOptions) -> AttachedAdapter:
         """The adapter after its passes, the network's own weights ready to be trained again."""
         trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         with seeded(options.seed, images.device):
-            attached = self.adapter.attach(self.network.encoder)
+            attached = adapter.attach(adapter.part(self.network))
             self.network.requires_grad_(False)
             for parameter in attached.parameters():
                 parameter.requires_grad_(True)
             with frozen_parts_kept(self.network.encoder):
-                SupportTraining(self.network, attached, 1, options, self.rates()).run(images, masks.long())
+                rates = self.rates()[adapter.name]
+                SupportTraining(self.network, attached, 1, options, rates).run(images, masks.long())
         for parameter in (*trained, *attached.parameters()):
             parameter.requires_grad_(True)
         for parameter in attached.parameters():
@@ -115,11 +124,21 @@ class PeekTraining:
 
     def _add_rate_gradients(self, attached: AttachedAdapter, seed: int) -> None:
         """A rate's gradient: the loss's along the way that its layer's parameters have come since the start."""
-        layers = list(attached.layers().values())
-        ends = [[value.detach().clone() for value in layer] for layer in layers]
+        layers = attached.layers()
+        ends = {name: [value.detach().clone() for value in layer] for name, layer in layers.items()}
         attached.reset(Generator().manual_seed(seed))
-        slopes = self.logarithms.new_tensor([_slope(*layer) for layer in zip(ends, layers, strict=True)])
-        self.logarithms.grad = slopes if self.logarithms.grad is None else self.logarithms.grad + slopes
+        if self.logarithms.grad is None:
+            self.logarithms.grad = torch.zeros_like(self.logarithms)
+        for name, starts in layers.items():
+            self.logarithms.grad[self.places[name]] += _slope(ends[name], starts)
+
+
+def _layers(adapter: Adapter, network: FewShotSegmenter) -> list[str]:
+    """The layers that an adapter changes."""
+    attached = adapter.attach(adapter.part(network))
+    layers = list(attached.layers())
+    attached.detach()
+    return layers
 
 
 def _slope(ends: list[Tensor], starts: list[nn.Parameter]) -> float:

@@ -24,8 +24,8 @@ def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
     Args:
         network: is changed.
         folder: of a network, as ``medtap convert`` and ``medtap pretrain`` write it: all weights of a network of the
-            same name, the encoder's of another; or of transformers, as on the hub, with ``config.json`` and
-            ``model.safetensors``: the backbone's.
+            same name, with its learned rates, the encoder's of another; or of transformers, as on the hub, with
+            ``config.json`` and ``model.safetensors``: the backbone's.
 
     Raises:
         WeightsError: the weights are missing or damaged, or do not fit.
@@ -38,6 +38,7 @@ def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
     given = load_network(folder)
     if given.name == network.name:
         _take(network, given.state_dict(), folder)
+        network.rates, network.targets = given.rates, given.targets
     else:
         _take(network.encoder, given.encoder.state_dict(), folder)
 

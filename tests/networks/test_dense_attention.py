@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from medtap.networks.dense_attention import LevelMatcher, cosine_to_prototypes, mask_patches, resize_to
+from medtap.networks.dense_attention import Mix, resize_to
+from medtap.networks.level_matcher import LevelMatcher, cosines, mask_patches, sums_by_mask
 from medtap.networks.segmenter import unfold_shots
 from tests.tiny import random_images, random_masks, tiny_network
 
@@ -54,29 +55,50 @@ def test_attention_equals_a_loop_over_heads(key_pool: int) -> None:
     matcher = LevelMatcher(12, heads=2, key_pool=key_pool).eval()
     query, support, masks = torch.randn(1, 12, 6, 5), torch.randn(1, 3, 12, 6, 5), torch.rand(1, 3, 24, 20)
     keys = matcher.keys(support)
-    patches = mask_patches(masks, keys.shape[-2:])
+    patches = mask_patches(masks, keys.shape[2:4])
     with torch.no_grad():
-        found = matcher(matcher.project(query), keys, patches)
-    assert found.shape == (1, 2 * 16 + 2, 6, 5)
-    projected, tokens = matcher.project(query)[0].flatten(1), keys[0].permute(1, 0, 2, 3).flatten(1)
+        found = matcher(matcher.queries(query), *matcher.remember(keys, patches), patches)
+    assert found.shape == (1, 6, 5, 2 * 16 + 2)
+    projected, tokens = matcher.project(query)[0].flatten(1), keys[0].flatten(0, 2).T
     values = patches[0].permute(1, 0, 2, 3).flatten(1)
     for head in range(2):
         own = slice(16 * head, 16 * head + 16)
-        cosines = F.normalize(projected[own], dim=0).T @ F.normalize(tokens[own], dim=0)
-        weights = (cosines * matcher.temperature[head].exp()).softmax(1)
-        torch.testing.assert_close(found[0, own].flatten(1), values @ weights.T, atol=1e-5, rtol=1e-4)
+        similar = F.normalize(projected[own], dim=0).T @ F.normalize(tokens[own], dim=0)
+        weights = (similar * matcher.temperature[head].exp()).softmax(1)
+        torch.testing.assert_close(found[0, ..., own].flatten(0, 1), weights @ values.T, atol=1e-5, rtol=1e-4)
 
 
 def test_pooled_keys_are_half_as_fine() -> None:
     matcher = LevelMatcher(4, heads=1, key_pool=2)
-    assert matcher.keys(torch.randn(2, 3, 4, 7, 6)).shape == (2, 3, 16, 3, 3)
+    assert matcher.keys(torch.randn(2, 3, 4, 7, 6)).shape == (2, 3, 3, 3, 16)
+
+
+def test_a_place_adds_what_the_waves_at_its_row_and_column_say() -> None:
+    matcher = LevelMatcher(4, heads=1)
+    torch.nn.init.normal_(matcher.place.weight)
+    features = torch.randn(1, 4, 3, 5)
+    lines = [(torch.arange(side) + 0.5) / side for side in (3, 5)]
+    rows_and_columns = torch.stack(torch.meshgrid(*lines, indexing="ij"))
+    phases = 2 * torch.pi * torch.tensor([0.25, 0.5, 1, 2]).view(4, 1, 1, 1) * rows_and_columns
+    waves = torch.cat([phases.sin(), phases.cos()]).flatten(0, 1).unsqueeze(0)
+    expected = matcher.project(features) + matcher.place(waves)
+    torch.testing.assert_close(matcher.queries(features), expected.permute(0, 2, 3, 1))
 
 
 def test_prototypes_of_a_hand_made_case() -> None:
-    keys = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 1, 2, 1, 2)  # pixel 0 is (1,0), pixel 1 is (0,1)
-    foreground = torch.tensor([0.0, 1.0]).view(1, 1, 1, 1, 2)
-    query = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
-    assert cosine_to_prototypes(query, keys, foreground).flatten().tolist() == pytest.approx([0.6, 0.8])
+    keys = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # pixel 0 is (1,0), pixel 1 is (0,1)
+    sums = sums_by_mask(keys, torch.tensor([[0.0, 1.0]]))
+    query = torch.tensor([3.0, 4.0]).view(1, 1, 1, 2)
+    assert cosines(query, sums).flatten().tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_a_coarse_source_is_mixed_as_if_it_were_resized_first() -> None:
+    mix = Mix((3, 5, 2), 8)
+    coarse, fine, other = torch.randn(2, 3, 3, 4), torch.randn(2, 5, 6, 8), torch.randn(2, 2, 6, 8)
+    expected = torch.cat([resize_to(coarse, fine), fine, other], dim=1)
+    for layer in mix:
+        expected = layer(expected)
+    torch.testing.assert_close(mix(coarse, fine, other), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_mask_patches_are_means_of_cells_in_reading_order() -> None:

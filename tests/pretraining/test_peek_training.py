@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator
 
-from medtap.adapters import Lora
+from medtap.adapters import Adapter, DecoderTuning, Joined, Lora
 from medtap.pretraining.peek_training import PeekTraining
 from medtap.tap_options import TapOptions
 from tests.tiny import random_images, random_masks, tiny_network
@@ -15,13 +15,17 @@ LORA = Lora(rank=2, dropout=0.0)
 TASK = random_images(4)[None], random_masks(4)[None].float()
 
 
-def peek(learning_rate: float = 0.02, rate: float = 1e-2) -> PeekTraining:
+BOTH = Joined((LORA, DecoderTuning()))
+
+
+def peek(learning_rate: float = 0.02, rate: float = 1e-2, adapter: Adapter = LORA) -> PeekTraining:
     network = tiny_network().requires_grad_(True)
-    return PeekTraining(network, LORA, TapOptions(learning_rate=rate), learning_rate)
+    return PeekTraining(network, [adapter], TapOptions(learning_rate=rate), learning_rate)
 
 
-def test_every_weight_learns_and_the_encoder_is_as_it_was() -> None:
-    training = peek()
+@pytest.mark.parametrize("adapter", [LORA, BOTH], ids=["encoder", "encoder and head"])
+def test_every_weight_learns_and_the_network_is_as_it_was(adapter: Adapter) -> None:
+    training = peek(adapter=adapter)
     names = [name for name, _ in training.network.named_parameters()]
     before = {name: value.clone() for name, value in training.network.state_dict().items()}
     loss = training.backward(*TASK, passes=2, generator=Generator().manual_seed(0))
@@ -31,14 +35,15 @@ def test_every_weight_learns_and_the_encoder_is_as_it_was() -> None:
     assert all(torch.equal(value, before[name]) for name, value in training.network.state_dict().items())
     head = [parameter for name, parameter in training.network.named_parameters() if not name.startswith("encoder")]
     assert all(parameter.grad is not None for parameter in head)
-    layer = training.network.encoder.get_submodule(training.layers[0])
+    layer = training.network.encoder.get_submodule(training.layers[adapter.name][0])
     assert layer.weight.grad.abs().sum() > 0
 
 
-def test_gradient_is_taken_at_the_adapted_weights() -> None:
+@pytest.mark.parametrize("adapter", [LORA, BOTH], ids=["encoder", "encoder and head"])
+def test_gradient_is_taken_at_the_adapted_weights(adapter: Adapter) -> None:
     gradients = []
     for rate in (1e-9, 3e-2):
-        training = peek(rate=rate)
+        training = peek(rate=rate, adapter=adapter)
         training.backward(*TASK, passes=3, generator=Generator().manual_seed(0))
         gradients.append(training.network.coarse.weight.grad)
     assert not torch.allclose(*gradients, rtol=1e-2)
@@ -46,7 +51,7 @@ def test_gradient_is_taken_at_the_adapted_weights() -> None:
 
 def test_a_rate_follows_the_slope_of_the_loss_along_its_layer() -> None:
     training = peek(learning_rate=0.1)
-    attached = training.adapter.attach(training.network.encoder)
+    attached = training.adapters[0].attach(training.network.encoder)
     attached.reset(Generator().manual_seed(5))
     for index, own in enumerate(attached.layers().values()):
         for value in own:
@@ -57,14 +62,14 @@ def test_a_rate_follows_the_slope_of_the_loss_along_its_layer() -> None:
     slopes = [-sizes[0], *sizes[1:]]
     assert training.logarithms.grad.tolist() == pytest.approx(slopes, rel=1e-4)
     training.optimizer.step()
-    rates = list(training.rates().values())
+    rates = list(training.rates()["lora"].values())
     assert rates[0] > 1 > max(rates[1:])
 
 
 def test_rates_change_and_stay_in_their_range() -> None:
     training = peek(learning_rate=10.0)
     training.backward(*TASK, passes=2, generator=Generator().manual_seed(0))
-    rates = torch.tensor(list(training.rates().values()))
+    rates = torch.tensor(list(training.rates()["lora"].values()))
     assert training.learned
     assert (rates != 1).any()
     assert rates.log().abs().max() <= 2.5 + 1e-3
@@ -73,7 +78,7 @@ def test_rates_change_and_stay_in_their_range() -> None:
 def test_no_learning_rate_leaves_the_rates_even() -> None:
     training = peek(learning_rate=0.0)
     training.backward(*TASK, passes=2, generator=Generator().manual_seed(0))
-    assert set(training.rates().values()) == {1.0}
+    assert set(training.rates()["lora"].values()) == {1.0}
 
 
 def test_state_is_taken_over() -> None:
@@ -82,3 +87,36 @@ def test_state_is_taken_over() -> None:
     second.load_state_dict(first.state_dict())
     assert second.rates() == first.rates()
     assert second.learned
+
+
+def test_a_head_that_adapts_by_nothing_learns_as_one_that_does_not_adapt() -> None:
+    gradients = []
+    for adapter in (LORA, BOTH):
+        training = peek(rate=1e-9, adapter=adapter)
+        training.backward(*TASK, passes=1, generator=Generator().manual_seed(0))
+        gradients.append({name: value.grad for name, value in training.network.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-3)
+
+
+def test_each_task_draws_an_adapter_and_a_layer_has_one_rate_in_all() -> None:
+    network = tiny_network().requires_grad_(True)
+    training = PeekTraining(network, [LORA, BOTH], TapOptions(learning_rate=1e-2), 0.1)
+    drawn = []
+    adapted = training._adapted
+    training._adapted = lambda adapter, *rest: drawn.append(adapter.name) or adapted(adapter, *rest)
+    for seed in range(6):
+        training.backward(*TASK, passes=1, generator=Generator().manual_seed(seed))
+    assert set(drawn) == {"lora", "lora+decoder"}
+    rates = training.rates()
+    assert rates["lora"].items() < rates["lora+decoder"].items()
+    assert set(rates["lora"].values()) != {1.0}
+
+
+def test_learning_of_rates_begins_at_those_that_the_network_has() -> None:
+    network = tiny_network().requires_grad_(True)
+    layer = PeekTraining(network, [LORA], TapOptions(), 0.1).layers["lora"][0]
+    network.rates = {"lora": {layer: 2.5}}
+    rates = PeekTraining(network, [LORA], TapOptions(), 0.1).rates()["lora"]
+    assert rates.pop(layer) == pytest.approx(2.5)
+    assert set(rates.values()) == {1.0}
