@@ -101,8 +101,8 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
         return training.run(images, masks, volumes), {}
     held_out = held_out_losses(training, images, masks, volumes)
     losses = training.run(images, masks, volumes)
-    weaken(training.attached, options.seed, best_strength(held_out))
-    return losses, seen_by_guard(held_out)
+    weaken(training.attached, options.seed, best_strength(held_out, len(images)))
+    return losses, seen_by_guard(held_out, len(images))
 
 
 def merged(

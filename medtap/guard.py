@@ -4,7 +4,7 @@ Each half of the support set (of its volumes, where it has several) is segmented
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
 are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
 the set is given; 0 is the unadapted network. Half of a support set teaches less than all of it, so a little that the
-adapter loses there is forgiven.
+adapter loses there is forgiven; nothing is where a single image is checked on views of itself.
 
 What is best is told by the soft Dice loss, which sees the small changes of a few passes that hardly turn a pixel, or by
 the Dice of the masks, for longer training, which makes a network surer or less sure of all that it finds.
@@ -110,12 +110,13 @@ def set_strength(attached: AttachedAdapter, start: Sequence[Tensor], end: Sequen
         parameter.copy_(torch.lerp(first, last, strength))
 
 
-def seen_by_guard(losses: Sequence[float]) -> dict[str, float]:
+def seen_by_guard(losses: Sequence[float], shots: int) -> dict[str, float]:
     """What a record tells of the loss for each of ``STRENGTHS``: ``unadapted``, ``adapted``, the best ``strength``."""
-    seen = {"unadapted": losses[0], "adapted": losses[-1], "strength": best_strength(losses)}
+    seen = {"unadapted": losses[0], "adapted": losses[-1], "strength": best_strength(losses, shots)}
     return {name: round(value, 6) for name, value in seen.items()}
 
 
-def best_strength(losses: Sequence[float]) -> float:
-    """The strength of the least loss, less what is forgiven of it; the weaker of equals."""
-    return min(zip(STRENGTHS, losses, strict=True), key=lambda each: each[1] - _FORGIVEN * each[0])[0]
+def best_strength(losses: Sequence[float], shots: int) -> float:
+    """The strength of the least loss, less what is forgiven of it with K > 1 shots; the weaker of equals."""
+    forgiven = _FORGIVEN if shots > 1 else 0
+    return min(zip(STRENGTHS, losses, strict=True), key=lambda each: each[1] - forgiven * each[0])[0]

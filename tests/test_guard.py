@@ -105,7 +105,12 @@ def test_weakened_adapter_lies_between_its_seed_and_its_end(strength: float) -> 
     ],
 )
 def test_best_strength_has_the_least_loss_but_for_what_is_forgiven(losses: list[float], strength: float) -> None:
-    assert guard.best_strength(losses) == strength
+    assert guard.best_strength(losses, 5) == strength
+
+
+def test_nothing_is_forgiven_of_a_single_image() -> None:
+    assert guard.best_strength([0.2, 0.2, 0.2], 1) == 0.0
+    assert guard.best_strength([0.200, 0.199, 0.201], 1) == 0.5
 
 
 def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,5 +117,6 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     held_out = held_out_losses(many, images, masks, volumes).tolist()
     losses = many.run(images, masks, volumes)
-    weaken(many.training.attached, options.seed, [best_strength(own) for own in held_out])
-    return list(zip(losses, map(seen_by_guard, held_out), strict=True))
+    shots = images.shape[1]
+    weaken(many.training.attached, options.seed, [best_strength(own, shots) for own in held_out])
+    return [(course, seen_by_guard(own, shots)) for course, own in zip(losses, held_out, strict=True)]
