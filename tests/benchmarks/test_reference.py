@@ -12,7 +12,7 @@ from tests.tiny import random_images, support_set, tiny_network
 
 def test_agrees_with_the_loop():
     network, support, query = tiny_network(), support_set(3), random_images(1, seed=9)
-    options = TapOptions(passes=2, schedule="per_support", seed=4, precision="float32")
+    options = TapOptions(passes=2, loss="focal", schedule="per_support", guard="none", seed=4, precision="float32")
     lora = Lora(rank=2, dropout=0.0)
     with torch.no_grad():
         ours = take_a_peek(network, support, lora, options)(query)

@@ -134,7 +134,7 @@ def test_copied_mask_tokens_differ() -> None:
 def test_taking_a_peek_lowers_the_loss(shots: int) -> None:
     network = tiny_sam()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    options = TapOptions(passes=12, learning_rate=2e-2, views=0, guard="none")
+    options = TapOptions(passes=12, learning_rate=2e-2, loss="focal", views=0, guard="none")
     adapted = take_a_peek(network, support_set(shots), Lora(rank=8, dropout=0.0), options)
     losses = adapted.record.losses
     assert losses[-1] < 0.9 * losses[0]

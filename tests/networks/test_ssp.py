@@ -119,7 +119,7 @@ def test_memory_is_two_prototypes_a_shot() -> None:
 
 @pytest.mark.parametrize("shots", [1, 3])
 def test_take_a_peek_lowers_the_support_loss(shots: int) -> None:
-    options = TapOptions(passes=4, learning_rate=3e-3, augment="none", guard="none")
+    options = TapOptions(passes=4, learning_rate=3e-3, loss="focal", guard="none")
     losses = take_a_peek(tiny_ssp(), support_set(shots), Lora(rank=4), options).record.losses
     assert losses[-1] < losses[0]
 
