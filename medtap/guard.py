@@ -4,7 +4,8 @@ Each half of the support set (of its volumes, where it has several) is segmented
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
 are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
 the set is given; 0 is the unadapted network. Half of a support set teaches less than all of it, so a little that the
-adapter loses there is forgiven; nothing is where a single image is checked on views of itself.
+adapter loses there is forgiven. A single image is checked on views of itself, which tell too little of other images:
+nothing is forgiven then, and the strength is 0.5 at most.
 
 What is best is told by the soft Dice loss, which sees the small changes of a few passes that hardly turn a pixel, or by
 the Dice of the masks, for longer training, which makes a network surer or less sure of all that it finds.
@@ -117,6 +118,7 @@ def seen_by_guard(losses: Sequence[float], shots: int) -> dict[str, float]:
 
 
 def best_strength(losses: Sequence[float], shots: int) -> float:
-    """The strength of the least loss, less what is forgiven of it with K > 1 shots; the weaker of equals."""
-    forgiven = _FORGIVEN if shots > 1 else 0
-    return min(zip(STRENGTHS, losses, strict=True), key=lambda each: each[1] - forgiven * each[0])[0]
+    """The strength of the least loss, less what is forgiven of it, for K shots; the weaker of equals."""
+    forgiven, strongest = (_FORGIVEN, 1.0) if shots > 1 else (0.0, 0.5)
+    tried = zip(losses, STRENGTHS, strict=True)
+    return min((loss - forgiven * strength, strength) for loss, strength in tried if strength <= strongest)[1]

@@ -108,9 +108,9 @@ def test_best_strength_has_the_least_loss_but_for_what_is_forgiven(losses: list[
     assert guard.best_strength(losses, 5) == strength
 
 
-def test_nothing_is_forgiven_of_a_single_image() -> None:
+def test_of_a_single_image_nothing_is_forgiven_and_half_is_the_most() -> None:
     assert guard.best_strength([0.2, 0.2, 0.2], 1) == 0.0
-    assert guard.best_strength([0.200, 0.199, 0.201], 1) == 0.5
+    assert guard.best_strength([0.3, 0.2, 0.1], 1) == 0.5
 
 
 def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
