@@ -39,8 +39,8 @@ class LevelMatcher(nn.Module):
         self.out_channels = self.width + 2
 
     def queries(self, features: Tensor) -> Tensor:
-        """Project features [B,C,h,w] and their places to [B,h,w,width]."""
-        return self.project(features).permute(0, 2, 3, 1) + self._places(*features.shape[-2:])
+        """Project features [B,C,h,w] and their places to [B,h,w,width], channels side by side for fused attention."""
+        return self.project(features).permute(0, 2, 3, 1).contiguous() + self._places(*features.shape[-2:])
 
     def _places(self, height: int, width: int) -> Tensor:
         """What each place in a picture adds, [h,w,width]: what its row adds and what its column adds."""

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from medtap.networks.dense_attention import Mix, resize_to
 from medtap.networks.level_matcher import LevelMatcher, cosines, mask_patches, sums_by_mask
@@ -83,6 +84,19 @@ def test_a_place_adds_what_the_waves_at_its_row_and_column_say() -> None:
     waves = torch.cat([phases.sin(), phases.cos()]).flatten(0, 1).unsqueeze(0)
     expected = matcher.project(features) + matcher.place(waves)
     torch.testing.assert_close(matcher.queries(features), expected.permute(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_attention_is_fused_however_features_lie_in_memory(memory_format: torch.memory_format) -> None:
+    matcher = LevelMatcher(12, heads=2)
+    features = torch.randn(2, 12, 6, 5).contiguous(memory_format=memory_format)
+    keys = matcher.keys(features.unsqueeze(0))
+    patches = torch.rand(1, 2, 16, 6, 5)
+    digest = matcher.remember(keys, patches)
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        found = matcher(matcher.queries(features[:1]), *digest, patches)
+    found.sum().backward()
+    assert found.isfinite().all()
 
 
 def test_prototypes_of_a_hand_made_case() -> None:
