@@ -15,7 +15,7 @@ from medtap.adapters import Adapter, AttachedAdapter, Lora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import best_strength, held_out_losses, seen_by_guard, weaken
+from medtap.guard import held_out_losses, seen_by_guard, weaken
 from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
@@ -101,8 +101,9 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
         return training.run(images, masks, volumes), {}
     held_out = held_out_losses(training, images, masks, volumes)
     losses = training.run(images, masks, volumes)
-    weaken(training.attached, options.seed, best_strength(held_out, len(images)))
-    return losses, seen_by_guard(held_out, len(images))
+    seen = seen_by_guard(held_out, len(images))
+    weaken(training.attached, options.seed, seen["strength"])
+    return losses, seen
 
 
 def merged(

@@ -15,7 +15,7 @@ from medtap.adapters.stacked_lora import StackedLora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import best_strength, seen_by_guard
+from medtap.guard import seen_by_guard
 from medtap.many.guard import held_out_losses, weaken
 from medtap.many.passes import ManyTraining
 from medtap.memory import keep_large_buffers
@@ -117,6 +117,6 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     held_out = held_out_losses(many, images, masks, volumes).tolist()
     losses = many.run(images, masks, volumes)
-    shots = images.shape[1]
-    weaken(many.training.attached, options.seed, [best_strength(own, shots) for own in held_out])
-    return [(course, seen_by_guard(own, shots)) for course, own in zip(losses, held_out, strict=True)]
+    seen = [seen_by_guard(own, images.shape[1]) for own in held_out]
+    weaken(many.training.attached, options.seed, [own["strength"] for own in seen])
+    return list(zip(losses, seen, strict=True))

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from medtap.networks.encoders import PyramidEncoder
 from medtap.networks.level_matcher import PATCH, LevelMatcher, cosines, mask_patches, sums_by_mask
-from medtap.networks.segmenter import Features, FewShotSegmenter, Memory
+from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, resize_logits
 
 
 class Mix(nn.Sequential):
@@ -118,6 +118,4 @@ def channels_first(maps: Tensor) -> Tensor:
 
 def resize_to(maps: Tensor, like: Tensor) -> Tensor:
     """Resize maps [B,C,h,w] bilinearly to the height and width of another map, where they are not that size already."""
-    if maps.shape[-2:] == like.shape[-2:]:
-        return maps
-    return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)
+    return resize_logits(maps, like.shape[-2:])
