@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
@@ -90,13 +90,14 @@ class SupportTraining:
     def _step(self, step: PseudoQueries, optimizer: torch.optim.Optimizer, number: int) -> float:
         loss = pseudo_query_loss(self.network, step, self.classes, self.loss)
         total = loss + self.attached.auxiliary_loss()
-        if not math.isfinite(total.item()):
+        everything, told = torch.stack([total, loss]).detach().tolist()  # read together: a GPU is waited for once
+        if not math.isfinite(everything):
             remedy = "lower the learning rate (--learning-rate)"
             raise AdaptationError(f"the loss is not a number at step {number}", remedy=remedy)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        return loss.item()
+        return float(told)
 
     @property
     def loss(self) -> Loss:
@@ -105,9 +106,10 @@ class SupportTraining:
 
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW over the adapter's parameters, each layer at its own learning rate."""
-        rate = self.options.learning_rate
-        layers = self.attached.layers().items()
-        groups = [{"params": layer, "lr": rate * self.rates.get(name, 1.0)} for name, layer in layers]
+        layers: dict[float, list[nn.Parameter]] = {}  # by rate, for every group of an optimizer takes its time
+        for name, layer in self.attached.layers().items():
+            layers.setdefault(self.options.learning_rate * self.rates.get(name, 1.0), []).extend(layer)
+        groups = [{"params": parameters, "lr": rate} for rate, parameters in layers.items()]
         return torch.optim.AdamW(groups, weight_decay=self.options.weight_decay)
 
 

@@ -11,13 +11,22 @@ from torch import distributed, nn
 
 
 def join_processes() -> None:
-    """Join the other processes of a ``torchrun`` (NCCL on GPUs, gloo on CPUs); alone, nothing happens.
+    """Join the other processes of a ``torchrun`` (NCCL where each has a GPU, else gloo); alone, nothing happens.
 
     They are left at the program's end at the latest: gloo's threads would abort a program that ends among them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group("nccl" if _processes_here() <= torch.cuda.device_count() else "gloo")
         atexit.register(leave_processes)
+
+
+def _processes_here() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def cores_each() -> int:
+    """How many of this machine's cores each of its processes has."""
+    return max(1, (os.cpu_count() or 1) // _processes_here())
 
 
 def leave_processes() -> None:
@@ -34,9 +43,10 @@ def place() -> tuple[int, int]:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The device of this process: of several GPUs of a machine the one of its local rank."""
+    """The device of this process: a machine's GPUs are dealt out by local rank, round and round."""
     several = place()[1] > 1 and device == torch.device("cuda")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if several else device
+    number = int(os.environ.get("LOCAL_RANK", "0")) % max(1, torch.cuda.device_count())
+    return torch.device("cuda", number) if several else device
 
 
 def tell_all(value: bool) -> bool:

@@ -21,7 +21,7 @@ class Stage:
     """A stretch of training at one picture size.
 
     Attributes:
-        steps: optimizer steps.
+        steps: batches of new tasks, with an optimizer step each, or one for each look at them.
         size: side of the pictures in pixels.
         pictures: pictures a step, shared out to tasks.
         images: pictures a task, of which one choice is drawn a step.
@@ -29,6 +29,7 @@ class Stage:
         learning_rate: peak of AdamW's rate, where the stage begins a round.
         restart: begin a new round: warm up anew, from the averaged weights of the round before.
         passes: first adapt to some pictures of a task by so many passes, then learn from the others; 0 does not.
+        looks: how often a batch is learned from: as it was drawn, then `changed` at random.
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Stage:
     learning_rate: float = 1e-3
     restart: bool = False
     passes: int = 0
+    looks: int = 1
 
     def __post_init__(self) -> None:
         if not self.images or min(self.images) < 2 or max(self.images) > self.pictures:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from medtap.losses import dice_loss
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.networks.shots import leave_one_out, select_shots
+
+Batches: TypeAlias = Sequence[tuple[Tensor, Tensor]]
+"""Of tasks: images [T,n,3,S,S] in [0,1] and masks [T,n,S,S] in {0,1}."""
 
 
 def segment_each_other(network: FewShotSegmenter, images: Tensor, masks: Tensor, shots: Tensor) -> Tensor:
@@ -45,14 +50,14 @@ def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator
 
 
 @torch.no_grad()
-def episode_iou(network: FewShotSegmenter, stream: Dataset[tuple[Tensor, Tensor]]) -> float:
-    """Mean IoU over every picture of a stream of batches of tasks, each segmented by all others of its task."""
+def episode_iou(network: FewShotSegmenter, batches: Batches) -> float:
+    """Mean IoU over every picture of batches of tasks, each segmented by all others of its task."""
     device = next(network.parameters()).device
     mode = network.training
     network.eval()
     scores = []
-    for step in range(len(stream)):  # type: ignore[arg-type]
-        images, masks = (part.to(device) for part in stream[step])
+    for step in range(len(batches)):
+        images, masks = (part.to(device) for part in batches[step])
         shots = leave_one_out(images.shape[1]).to(device)
         found = segment_each_other(network, images, masks, shots).argmax(1).bool()
         truth = masks.flatten(0, 1).bool()

@@ -21,11 +21,12 @@ from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.options import fill, refuse_unknown_choice
+from medtap.pretraining.changes import changed
 from medtap.pretraining.episodes import TaskStream
 from medtap.pretraining.losses import backward
 from medtap.pretraining.peek_training import PeekTraining
 from medtap.pretraining.trained_part import TRAINED, choose_trained
-from medtap.processes import average_gradients, mean_of_all, own_device, place
+from medtap.processes import average_gradients, cores_each, mean_of_all, own_device, place
 from medtap.tap_options import TapOptions
 
 
@@ -40,10 +41,12 @@ class MetaTrainOptions:
         bfloat16: forward passes in bfloat16 autocast.
         checkpoint_every: steps between checkpoints.
         seed: of shots drawn in training and of the weights at the start.
-        workers: processes that draw tasks ahead of the training.
+        workers: processes that draw tasks ahead of each that trains; as many as cores are left when None.
         device: ``auto``, ``cpu`` or ``cuda``.
         methods: names of the adapters that are adapted with in stages of ``passes``; each task draws one.
         adapter: options of them.
+        targets: the encoder's layers that LoRA changes there and, unless told others, ever after; the network's own
+            when empty.
         tap: how it is adapted there, but for the passes.
         rates: learning rate of the layers' own rates there; 0 leaves them even.
         train: ``all``, or ``head`` to leave the encoder as it is, in evaluation, as published heads are trained.
@@ -55,10 +58,11 @@ class MetaTrainOptions:
     bfloat16: bool = True
     checkpoint_every: int = 200
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
     device: str = "auto"
     methods: Sequence[str] = ("lora",)
     adapter: Mapping[str, Any] = field(default_factory=dict)
+    targets: str = ""
     tap: Mapping[str, Any] = field(default_factory=dict)
     rates: float = 0.02
     train: str = "all"
@@ -87,7 +91,7 @@ class MetaTrainer:
         self.device = own_device(choose_device(options.device))
         self.network, self.stream, self.options, self.folder = network.to(self.device), stream, options, folder
         self.trained, self._writes = choose_trained(self.network, options.train), place()[0] == 0
-        self.network.targets = options.adapter.get("targets", self.network.targets)
+        self.network.targets = options.targets or self.network.targets
         adapters = [build_adapter(method, options.adapter) for method in options.methods]
         self.peek = PeekTraining(self.network, adapters, fill(TapOptions, options.tap), options.rates)
         self.step, self.seconds = 0, 0.0
@@ -112,7 +116,7 @@ class MetaTrainer:
         losses: list[float] = []
         start = time.perf_counter()
         for images, masks in self._batches():
-            losses.append(self._train_step(images.to(self.device), masks.to(self.device)))
+            losses.append(self._train_step(*(part.to(self.device, non_blocking=True) for part in (images, masks))))
             if self.step % self.options.checkpoint_every == 0 or self.step == len(self.stream):
                 seconds = time.perf_counter() - start
                 self.seconds += seconds
@@ -130,16 +134,28 @@ class MetaTrainer:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         rest = Subset(self.stream, range(self.step, len(self.stream)))
-        return iter(DataLoader(rest, batch_size=None, num_workers=self.options.workers))
+        workers, on_gpu = self.options.workers, self.device.type == "cuda"
+        drawing = max(1, cores_each() - 2) if workers is None else workers
+        return iter(DataLoader(rest, batch_size=None, num_workers=drawing, pin_memory=on_gpu))
 
     def _train_step(self, images: Tensor, masks: Tensor) -> float:
+        """Learn from a batch as often as its stage looks at it; the mean loss."""
         self._set_learning_rate()
-        stage = self.stream.stage(self.step)
         generator = Generator().manual_seed(self.options.seed * 1_000_003 + self.step)
+        looks = self.stream.stage(self.step).looks
+        loss = self._learn(images, masks, generator)
+        for _ in range(looks - 1):
+            loss += self._learn(*changed(images, masks, generator), generator)
+        self.step += 1
+        return loss / looks
+
+    def _learn(self, images: Tensor, masks: Tensor, generator: Generator) -> float:
+        """An optimizer step on tasks; the loss before it."""
+        passes, bfloat16 = self.stream.stage(self.step).passes, self.options.bfloat16
         self.optimizer.zero_grad()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16, cache_enabled=False):
-            if stage.passes:
-                loss = self.peek.backward(images, masks, stage.passes, generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=not passes):
+            if passes:
+                loss = self.peek.backward(images, masks, passes, generator)
             else:
                 loss = backward(self.network, images, masks, generator)
         loss = mean_of_all(loss, self.device)
@@ -149,7 +165,6 @@ class MetaTrainer:
         nn.utils.clip_grad_norm_(self.trained, self.options.clip)
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        self.step += 1
         return loss
 
     def _set_learning_rate(self) -> None:
@@ -199,8 +214,9 @@ class MetaTrainer:
             path.write_text("".join(entry for entry in entries if json.loads(entry)["step"] <= self.step))
 
 
-def schedule(step: int, steps: int, warmup: int = 100) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
+def schedule(step: int, steps: int, longest_warmup: int = 100) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, a fifth of all steps at most, then a cosine to zero."""
+    warmup = min(longest_warmup, steps // 5)
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

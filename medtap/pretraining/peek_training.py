@@ -82,7 +82,7 @@ class PeekTraining:
 
     def _task(self, images: Tensor, masks: Tensor, passes: int, generator: Generator, weight: float) -> float:
         """One task [n,3,S,S]: K of its pictures, drawn at random, are the support set."""
-        shots = int(torch.randint(1, min(_MOST_SHOTS, len(images) - 1) + 1, (1,), generator=generator))
+        shots = _draw_shots(min(_MOST_SHOTS, len(images) - 1), generator)
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         adapter = self.adapters[seed % len(self.adapters)]
         (weight * _UNADAPTED * self._query_loss(images, masks, shots)).backward()
@@ -131,6 +131,11 @@ class PeekTraining:
             self.logarithms.grad = torch.zeros_like(self.logarithms)
         for name, starts in layers.items():
             self.logarithms.grad[self.places[name]] += _slope(ends[name], starts)
+
+
+def _draw_shots(most: int, generator: Generator) -> int:
+    """From 1 to as many as there are, fewer shots more often: what few images can teach is learned last."""
+    return 1 + int(most * float(torch.rand(1, generator=generator)) ** 1.5)
 
 
 def _layers(adapter: Adapter, network: FewShotSegmenter) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from medtap._version import __version__
 from medtap.errors import OptionError
@@ -113,12 +114,15 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     stream = TaskStream(recipe.stages, recipe.seed, build_families(names, train, fold), place())
     trainer = MetaTrainer(network, stream, recipe.training, folder)
     provenance = _provenance(recipe, config)
-    validation = _validation_streams(recipe, held_out, held_out_fold)
-    average = trainer.run(lambda model: _scores(model, validation))
-    average.name = recipe.network
-    if place()[0] == 0:
-        scores = _scores(average, validation)
-        save_network(average, folder, {**provenance, "seconds": round(trainer.seconds), **scores})
+    validation = _validation_batches(recipe, held_out, held_out_fold)
+
+    def keep(average: FewShotSegmenter) -> dict[str, float]:
+        scores = {name: round(episode_iou(average, batches), 4) for name, batches in validation.items()}
+        told = {"steps": trainer.step, "seconds": round(trainer.seconds)}
+        save_network(average, folder, {**provenance, **told, **scores})
+        return scores
+
+    trainer.run(keep)
     return folder
 
 
@@ -149,15 +153,15 @@ def _fold(options: FoldOptions) -> tuple[FoldEpisodes | None, FoldEpisodes | Non
     return read_fold(options) if options.folder else (None, None)
 
 
-def _validation_streams(
+def _validation_batches(
     recipe: Recipe, held_out: NaturalEpisodes | None, fold: FoldEpisodes | None
-) -> dict[str, TaskStream]:
-    """A stream of each family in the last stage's mix, at its size; photographs are the held-out ones."""
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """Batches of each family in the last stage's mix, at its size; photographs are the held-out ones."""
     last = recipe.stages[-1]
     lacking = set() if held_out is not None and held_out.members else set(PHOTOGRAPHIC)
     lacking |= set() if fold is not None and fold.shown(_VALIDATION_PICTURES) else {FOLD}
-    return {
-        f"{name}_iou": TaskStream(
+    streams = {
+        name: TaskStream(
             (Stage(recipe.validation, last.size, pictures=_VALIDATION_PICTURES, mix={name: 1.0}),),
             _VALIDATION_SEED,
             build_families({name}, held_out, fold),
@@ -165,10 +169,7 @@ def _validation_streams(
         for name in last.mix
         if name not in lacking
     }
-
-
-def _scores(network: FewShotSegmenter, streams: Mapping[str, TaskStream]) -> dict[str, float]:
-    return {name: round(episode_iou(network, stream), 4) for name, stream in streams.items()}
+    return {f"{name}_iou": [stream[step] for step in range(len(stream))] for name, stream in streams.items()}
 
 
 def _provenance(recipe: Recipe, config: str) -> dict[str, object]:
@@ -177,7 +178,6 @@ def _provenance(recipe: Recipe, config: str) -> dict[str, object]:
         "commit": _commit(),
         "config": config,
         "seed": recipe.seed,
-        "steps": sum(stage.steps for stage in recipe.stages),
         "torch": torch.__version__,
         **({"weights": recipe.weights} if recipe.weights else {}),
         **({"folds": asdict(recipe.folds)} if recipe.folds.folder else {}),

@@ -18,7 +18,7 @@ from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions, schedul
 from tests.tiny import tiny_network
 
 STAGES = (
-    Stage(3, 32, pictures=6, images=[3]),
+    Stage(3, 32, pictures=6, images=[3], looks=2),
     Stage(1, 40, pictures=3, images=[3]),
     Stage(3, 32, pictures=4, images=[4], passes=1, restart=True),
 )
@@ -90,6 +90,21 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert all(torch.equal(value, finished.state_dict()[name]) for name, value in first.state_dict().items())
 
 
+def test_a_batch_is_learned_from_as_often_as_it_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seen = trainer(tmp_path), []
+    usual = made._learn
+
+    def learn(images: torch.Tensor, *rest: object) -> float:
+        seen.append((made.step, images))
+        return usual(images, *rest)
+
+    monkeypatch.setattr(made, "_learn", learn)
+    made.run(validate)
+    assert [step for step, _ in seen] == [0, 0, 1, 1, 2, 2, 3, 4, 5, 6]
+    assert torch.equal(seen[0][1], STREAM[0][0])
+    assert not torch.equal(seen[1][1], STREAM[0][0])
+
+
 def test_half_written_checkpoint_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt.partial").write_bytes(b"half")
     assert trainer(tmp_path).step == 0
@@ -132,7 +147,8 @@ def test_schedule_warms_up_and_falls_to_nothing() -> None:
     assert schedule(99, 1000) == schedule(100, 1000) == 1.0
     assert schedule(550, 1000) == pytest.approx(0.5)
     assert schedule(1000, 1000) == pytest.approx(0.0)
-    assert schedule(5, 10) == pytest.approx(0.06)
+    assert (schedule(0, 10), schedule(1, 10), schedule(2, 10)) == (0.5, 1.0, 1.0)  # a fifth of a short round at most
+    assert schedule(6, 10) == pytest.approx(0.5)
 
 
 def test_only_kernels_decay(tmp_path: Path) -> None:
