@@ -54,7 +54,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "head": Preset({}, "lora+decoder"),
     "thorough": Preset(
-        {"passes": 40, "average": 20, "schedule": "per_group", "augment": "upright"}
+        {"passes": 40, "learning_rate": 1e-3, "average": 20, "schedule": "per_group", "augment": "upright"}
         | {"rates": "even", "guard": "held_out_masks"},
         "lora+decoder",
     ),

@@ -43,7 +43,7 @@ class TapOptions:
     """
 
     passes: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     loss: str = "dice_ce"
     schedule: str = "per_pass"

@@ -116,7 +116,7 @@ def test_one_image_is_its_own_pseudo_query_beside_its_views(views: int) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(("schedule", "passes"), [("per_pass", 20), ("per_support", 5)])
+@pytest.mark.parametrize(("schedule", "passes"), [("per_pass", 20), ("per_support", 10)])
 @pytest.mark.parametrize("shots", [1, 5])
 def test_training_lowers_the_support_loss(shots: int, schedule: str, passes: int, loss: str) -> None:
     options = TapOptions(passes=passes, learning_rate=3e-2, schedule=schedule, loss=loss)

@@ -25,15 +25,16 @@ class Mix(nn.Sequential):
 
     Args:
         sources: channels of each source.
-        out_channels: of the mixture.
+        width: channels of the mixture.
+        out_channels: of what comes of it.
     """
 
-    def __init__(self, sources: tuple[int, ...], out_channels: int) -> None:
+    def __init__(self, sources: tuple[int, ...], width: int, out_channels: int) -> None:
         super().__init__(
-            nn.Conv2d(sum(sources), out_channels, 1),
-            nn.GroupNorm(8, out_channels),
+            nn.Conv2d(sum(sources), width, 1),
+            nn.GroupNorm(8, width),
             nn.GELU(),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            nn.Conv2d(width, out_channels, 3, padding=1),
             nn.GroupNorm(8, out_channels),
             nn.GELU(),
         )
@@ -70,14 +71,12 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         super().__init__()
         self.encoder = encoder
         detail, c4, c8, c16, c32 = encoder.channels
-        m8, m16 = LevelMatcher(c8, heads=2, key_pool=2), LevelMatcher(c16, heads=4)
+        m8, m16 = LevelMatcher(c8, heads=1, key_pool=2, spare=16), LevelMatcher(c16, heads=3, spare=16)
         self.match8, self.match16, self.match32 = m8, m16, LevelMatcher(c32, heads=4)
-        self.mix16 = Mix((m16.out_channels, self.match32.out_channels, m16.width, PATCH**2), width)
+        self.mix16 = Mix((m16.out_channels, self.match32.out_channels, m16.width, PATCH**2), width, width)
         self.coarse = nn.Conv2d(width, 1, 1)
-        self.mix8 = Mix((m8.out_channels, width, m8.width, 2), width)
-        self.deepen8 = Mix((width,), width)
-        self.mix4 = Mix((width, c4), width // 2)
-        self.narrow = nn.Conv2d(width // 2, detail, 1)
+        self.mix8 = Mix((m8.out_channels, width, m8.width, 2), width, width)
+        self.mix4 = Mix((width, c4), width // 2, detail)
         self.mix2 = nn.Sequential(nn.Conv2d(detail, detail, 3, padding=1), nn.GELU(), nn.Conv2d(detail, 2, 1))
 
     def encode(self, images: Tensor) -> Features:
@@ -105,8 +104,7 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         itself = cosines(q8, sums_by_mask(q8.flatten(1, 2), guess.flatten(1)))
         m8 = self.match8(q8, *digests[:2], fine)
         x8 = self.mix8(channels_first(m8), x16, channels_first(q8), channels_first(itself))
-        x8 = x8 + self.deepen8(x8)
-        x4 = self.narrow(self.mix4(x8, f4)).contiguous()  # few channels are resized faster one by one
+        x4 = self.mix4(x8, f4).contiguous()  # few channels are resized faster one by one
         logits = self.mix2(resize_to(x4, detail) + detail)
         return F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
 

@@ -22,21 +22,24 @@ class LevelMatcher(nn.Module):
         heads: attention heads, each with its own temperature. A head has as many channels as a mask patch, so that
             torch's fused attention serves.
         key_pool: factor by which keys are coarser than queries.
+        spare: channels of queries and keys that prototypes alone see, for attention costs far more.
 
     Attributes:
+        attended: channels of queries and keys that attention sees, the first ones.
         width: channels of queries and keys.
         out_channels: of what ``forward`` gives.
     """
 
-    def __init__(self, channels: int, heads: int, key_pool: int = 1) -> None:
+    def __init__(self, channels: int, heads: int, key_pool: int = 1, spare: int = 0) -> None:
         super().__init__()
         self.heads, self.key_pool = heads, key_pool
-        self.width = heads * PATCH**2
+        self.attended = heads * PATCH**2
+        self.width = self.attended + spare
         self.project = nn.Conv2d(channels, self.width, 1)
         self.place = nn.Conv2d(4 * len(_WAVES), self.width, 1, bias=False)
         nn.init.zeros_(self.place.weight)
         self.temperature = nn.Parameter(torch.linspace(1.5, 3.5, heads))
-        self.out_channels = self.width + 2
+        self.out_channels = self.attended + 2
 
     def queries(self, features: Tensor) -> Tensor:
         """Project features [B,C,h,w] and their places to [B,h,w,width], channels side by side for fused attention."""
@@ -63,7 +66,7 @@ class LevelMatcher(nn.Module):
             [B,K,2,width].
         """
         tokens = keys.flatten(2, 3)
-        units = F.normalize(tokens.unflatten(3, (self.heads, -1)), dim=-1).transpose(2, 3).contiguous()
+        units = self._units(tokens).transpose(2, 3).contiguous()
         return units, sums_by_mask(tokens, patches.mean(2).flatten(2))
 
     def forward(self, query: Tensor, units: Tensor, sums: Tensor, patches: Tensor) -> Tensor:
@@ -75,11 +78,15 @@ class LevelMatcher(nn.Module):
         return torch.cat([self._attend(query, units, patches), cosines(query, sums.sum(1))], dim=3)
 
     def _attend(self, query: Tensor, units: Tensor, patches: Tensor) -> Tensor:
-        q = F.normalize(query.unflatten(3, (self.heads, -1)), dim=-1) * self.temperature.exp().view(-1, 1)
+        q = self._units(query) * self.temperature.exp().view(-1, 1)
         k = units.transpose(1, 2).flatten(2, 3)
         v = patches.flatten(3).transpose(2, 3).flatten(1, 2).unsqueeze(1).expand(-1, self.heads, -1, -1)
         attended = F.scaled_dot_product_attention(q.flatten(1, 2).transpose(1, 2), k, v, scale=1.0)
         return attended.transpose(1, 2).flatten(2).unflatten(1, query.shape[1:3])
+
+    def _units(self, tokens: Tensor) -> Tensor:
+        """Tokens [B,n,m,width] of each head at length 1: [B,n,m,heads,16]."""
+        return F.normalize(tokens[..., : self.attended].unflatten(3, (self.heads, -1)), dim=-1)
 
 
 def _waves(side: int, like: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ WEIGHTS_FILE, CARD_FILE = "model.safetensors", "network.json"
 
 @origin(encoder="ConvNeXtV2-atto", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
 def medtap_atto() -> FewShotSegmenter:
-    """The embedded network: ConvNeXtV2-atto and dense query-support attention, 3.6 M parameters, 256 px."""
+    """The embedded network: ConvNeXtV2-atto and dense query-support attention, 3.5 M parameters, 256 px."""
     return DenseAttentionSegmenter(convnextv2_atto())
 
 

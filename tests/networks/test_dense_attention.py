@@ -107,7 +107,7 @@ def test_prototypes_of_a_hand_made_case() -> None:
 
 
 def test_a_coarse_source_is_mixed_as_if_it_were_resized_first() -> None:
-    mix = Mix((3, 5, 2), 8)
+    mix = Mix((3, 5, 2), 8, 16)
     coarse, fine, other = torch.randn(2, 3, 3, 4), torch.randn(2, 5, 6, 8), torch.randn(2, 2, 6, 8)
     expected = torch.cat([resize_to(coarse, fine), fine, other], dim=1)
     for layer in mix:
