@@ -49,6 +49,8 @@ class Stage:
                 expected=f"images of 2 to {self.pictures} a task, the pictures a step",
                 found=str(list(self.images)),
             )
+        if self.looks < 1:
+            raise OptionError("a stage that never looks at its tasks", expected="looks of at least 1")
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ class MetaTrainer:
 
 
 def schedule(step: int, steps: int, longest_warmup: int = 100) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, a fifth of all steps at most, then a cosine to zero."""
+    """Share of the peak learning rate at a step: a linear warm-up of a fifth of all at most, then a cosine to zero."""
     warmup = min(longest_warmup, steps // 5)
     if step < warmup:
         return (step + 1) / warmup

@@ -134,7 +134,7 @@ class PeekTraining:
 
 
 def _draw_shots(most: int, generator: Generator) -> int:
-    """From 1 to as many as there are, fewer shots more often: what few images can teach is learned last."""
+    """From 1 to as many as there are, fewer shots more often, for it is harder to adapt to few."""
     return 1 + int(most * float(torch.rand(1, generator=generator)) ** 1.5)
 
 

@@ -37,9 +37,7 @@ def test_masks_move_with_their_pictures() -> None:
     for seed in range(12):
         seen, cut = changed(drawn, masks, Generator().manual_seed(seed))
         bright = seen.mean(2)
-        within, without = (
-            (bright * part).sum((2, 3)) / part.sum((2, 3)).clamp_min(1) for part in (cut, 1 - cut)
-        )
+        within, without = ((bright * part).sum((2, 3)) / part.sum((2, 3)).clamp_min(1) for part in (cut, 1 - cut))
         agreements.append((within - without).abs())
     assert float(torch.stack(agreements).mean()) > 0.6
 

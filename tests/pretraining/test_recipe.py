@@ -97,6 +97,7 @@ def test_overrides_replace_the_file_s_keys(tmp_path: Path) -> None:
         ("{network: tiny, stages: [], folds: {layout: voc}}", r"a layout of pascal or coco, not 'voc'"),
         ("{network: tiny, stages: [], training: {train: encoder}}", "no part to train is called 'encoder'"),
         ("{network: tiny, stages: [{steps: 1, size: 32, images: [1]}]}", "a stage that no task fits into"),
+        ("{network: tiny, stages: [{steps: 1, size: 32, looks: 0}]}", "looks of at least 1"),
     ],
 )
 def test_mistakes_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
