@@ -44,7 +44,7 @@ def test_precision_is_told_where_it_is_not_single(monkeypatch, precision, able, 
 
 
 def test_description_is_the_one_of_the_first_journals():
-    told = method(precision="float32", passes=4, loss="focal").describe()
+    told = method(precision="float32", passes=4, loss="focal", learning_rate=1e-3).describe()
     assert told.keys() == {"network", "weights_sha256", "size", "device", "adapter", "tap", "inference"}
     assert told["adapter"] == {"method": "lora", "rank": 2, "alpha": None, "dropout": 0.0, "targets": "auto"}
     assert told["tap"] == {
