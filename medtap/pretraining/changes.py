@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-_LEAST_SHARE, _LARGEST_SHARE = 0.004, 0.95  # of a picture that the class fills
+from medtap.pretraining.synthetic import is_fair
 
 
 def changed(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -34,8 +34,7 @@ def _moved(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor,
     grids = F.affine_grid(_placements(tasks, n, generator).to(images.device), [tasks * n, 3, size, size], False)
     moved = _sampled(images.flatten(0, 1), grids, "bilinear").view_as(images)
     cut = _sampled(masks.flatten(0, 1).unsqueeze(1), grids, "nearest").view_as(masks)
-    share = cut.mean((2, 3), keepdim=True)
-    kept = (share > _LEAST_SHARE) & (share < _LARGEST_SHARE)
+    kept = is_fair(cut)[..., None, None]
     return torch.where(kept.unsqueeze(2), moved, images), torch.where(kept, cut, masks)
 
 

@@ -15,7 +15,7 @@ from medtap.pretraining.natural import NaturalEpisodes
 from medtap.pretraining.radiograph import chest_radiographs
 from medtap.pretraining.structures import small_objects, thin_structures
 from medtap.pretraining.superpixels import SuperpixelEpisodes, textured_task
-from medtap.pretraining.synthetic import Task, generated_task
+from medtap.pretraining.synthetic import Task, generated_task, is_fair
 from medtap.pretraining.tomography import body_slices, brain_crops
 
 Family = Callable[[int, int, Generator], Task]
@@ -37,8 +37,6 @@ PHOTOGRAPHIC: dict[str, Callable[[NaturalEpisodes], Family]] = {
 }
 
 FOLD = "fold"
-
-_LEAST_SHARE, _LARGEST_SHARE = 0.004, 0.95
 
 
 def build_families(
@@ -75,8 +73,7 @@ def draw_task(family: Family, n: int, size: int, generator: Generator) -> Task:
     """Draw tasks of a family until the class fills a fair share of every picture."""
     while True:
         images, masks = family(n, size, generator)
-        share = masks.mean((1, 2))
-        if bool((share > _LEAST_SHARE).all() & (share < _LARGEST_SHARE).all()):
+        if bool(is_fair(masks).all()):
             return images, masks
 
 

@@ -114,7 +114,7 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     stream = TaskStream(recipe.stages, recipe.seed, build_families(names, train, fold), place())
     trainer = MetaTrainer(network, stream, recipe.training, folder)
     provenance = _provenance(recipe, config)
-    validation = _validation_batches(recipe, held_out, held_out_fold)
+    validation = _validation_batches(recipe, held_out, held_out_fold) if place()[0] == 0 else {}
 
     def keep(average: FewShotSegmenter) -> dict[str, float]:
         scores = {name: round(episode_iou(average, batches), 4) for name, batches in validation.items()}

@@ -11,7 +11,13 @@ from medtap.pretraining.scenes import SCENES, pick, uniform
 Task = tuple[Tensor, Tensor]
 """Images [n,3,S,S] float32 in [0,1] and binary masks [n,S,S] float32 of one class."""
 
-_LEAST_SHARE = 0.004
+_LEAST_SHARE, _LARGEST_SHARE = 0.004, 0.95
+
+
+def is_fair(masks: Tensor) -> Tensor:
+    """Whether the class fills a fair share of each picture, of masks [...,S,S]."""
+    share = masks.mean((-2, -1))
+    return (share > _LEAST_SHARE) & (share < _LARGEST_SHARE)
 
 
 def generated_task(n: int, size: int, generator: Generator) -> Task:
@@ -20,5 +26,5 @@ def generated_task(n: int, size: int, generator: Generator) -> Task:
         labels, target = SCENES[pick(0, len(SCENES) - 1, generator)](n, size, generator)
         labels = deform(labels, float(uniform(0.2, 1.0, (1,), generator)), generator)
         masks = torch.isin(labels, torch.tensor(target)).float()
-        if bool((masks.mean((1, 2)) > _LEAST_SHARE).all() & (masks.mean((1, 2)) < 0.95).all()):
+        if bool(is_fair(masks).all()):
             return paint(labels, target, generator), masks
