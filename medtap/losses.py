@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 IGNORED = -100
-_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
-_DICE_CE = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False)
+_SMOOTH = 100.0  # pixels; of a class that a picture lacks, what is found is a loss of found / (found + _SMOOTH)
+_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, smooth_nr=_SMOOTH, smooth_dr=_SMOOTH)
+_DICE_CE = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, smooth_nr=_SMOOTH, smooth_dr=_SMOOTH)
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From logits [B,C,H,W] and labels [B,H,W] to a scalar, of B pictures the mean of what each gives alone."""

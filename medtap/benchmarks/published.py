@@ -45,11 +45,12 @@ def markdown_page(results: Mapping[str, Any]) -> str:
 
 
 def _our_table(methods: Mapping[str, Mapping[str, Any]]) -> str:
-    head = ("method", "mIoU", "less vanilla", "Dice", "FB-IoU", *_COSTS)
+    head = ("method", "mIoU", "less vanilla", "Dice", "pooled Dice", "FB-IoU", *_COSTS)
     rows = []
     for name, row in methods.items():
         gain = row["difference_to_vanilla"]["miou"] if "difference_to_vanilla" in row else None
-        scores = [_per_cent(row["miou"]), _per_cent(gain, "+"), _per_cent(row["dice"]), _per_cent(row["fb_iou"])]
+        scores = [_per_cent(row["miou"]), _per_cent(gain, "+")]
+        scores += [_per_cent(row[key]) for key in ("dice", "pooled_dice", "fb_iou")]
         rows.append((name, *scores, *(_number(row["cost"].get(key), form) for key, form in _COSTS.values())))
     return markdown_table(head, rows)
 

@@ -25,7 +25,7 @@ from medtap.metrics import score_case
 from medtap.networks.zoo import load_network
 from medtap.options import fill
 from medtap.outputs.tables import DIGITS, plain
-from medtap.pretraining.families import build_families, draw_task
+from medtap.pretraining.families import LACKING, build_families, draw_task
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.support import SupportSet
 
@@ -42,6 +42,7 @@ class SourceOptions:
         size: side of the images in pixels.
         shots: K.
         queries: queries an episode.
+        lacking: how many of them, the last ones, do not show the class, in families that can draw such.
         episodes: how many.
         families: of tasks that episodes are drawn from in turn.
         data: folder of photographs, of which only those held out from pretraining are used; empty where no family
@@ -54,6 +55,7 @@ class SourceOptions:
     size: int = 192
     shots: int = 5
     queries: int = 5
+    lacking: int = 0
     episodes: int = 40
     families: Sequence[str] = ("generated",)
     data: str = ""
@@ -62,6 +64,9 @@ class SourceOptions:
     def __post_init__(self) -> None:
         if not self.methods:
             raise OptionError("a benchmark without methods", expected="methods: {name: {tap: {...}, adapter: {...}}}")
+        if not 0 <= self.lacking <= self.queries:
+            expected = f"0 to {self.queries} queries that lack the class"
+            raise OptionError("there are not so many queries", expected=expected, found=str(self.lacking))
 
 
 def run_source(
@@ -108,7 +113,8 @@ def draw_episodes(source: SourceOptions, seed: int) -> Iterator[tuple[str, Tenso
     for index in range(source.episodes):
         generator = Generator().manual_seed(_SEED + 1_000_003 * seed + index)
         name = source.families[index % len(source.families)]
-        yield name, *draw_task(families[name], source.shots + source.queries, source.size, generator)
+        lacking = source.lacking if name in LACKING else 0
+        yield name, *draw_task(families[name], source.shots + source.queries, source.size, generator, lacking)
 
 
 def run_method(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medtap.metrics.cases import CASE_SCORES, CaseScores
 
 Floats = NDArray[np.float64]
-COMPARED = ("miou", "dice", "iou", "fb_iou")
+COMPARED = ("miou", "dice", "iou", "pooled_dice", "fb_iou")
 """Scores whose difference between methods is told."""
 
 
@@ -42,8 +42,9 @@ class Pooled:
     """The scores of one method, in the plain sample and in every resample.
 
     ``dice``, ``iou``, ``surface_dice`` and ``hd95`` are means over cases of each case's mean over its scored classes.
-    ``miou`` pools intersection and union over the cases of each class and then averages the classes; ``fb_iou`` is the
-    mean of the pooled IoU of foreground (any class) and of background.
+    ``miou`` pools intersection and union over the cases of each class and then averages the classes, and so does
+    ``pooled_dice``, as the Dice of a volume pools its slices; ``fb_iou`` is the mean of the pooled IoU of foreground
+    (any class) and of background.
 
     Args:
         cases: scores of each of n cases, of classes that may differ.
@@ -102,6 +103,7 @@ def _values(weights: Floats, table: Mapping[str, Floats], columns: list[int], fo
     inside, union, size = (weights @ table[name] for name in ("intersection", "union", "size"))
     iou, background = _ratio(inside, union), _ratio(size - union, size - inside)
     values["miou"] = _nanmean(iou[:, columns])
+    values["pooled_dice"] = _nanmean(2 * iou[:, columns] / (1 + iou[:, columns]))
     values["fb_iou"] = (iou[:, foreground] + background[:, foreground]) / 2
     return values
 

@@ -44,14 +44,17 @@ def recall_classes(
         else:
             own = select_shots(own, shots)
         binary.append(network.recall(query, own))
-    return network.resize(combine_classes(torch.stack(binary)), size)
+    return beside_background(network.resize(class_leads(torch.stack(binary)), size))
 
 
-def combine_classes(binary_logits: Tensor) -> Tensor:
-    """Combine N binary decodes [N,B,2,H,W] into logits [B,N+1,H,W] over background and classes.
+def class_leads(binary_logits: Tensor) -> Tensor:
+    """By how much the foreground of N binary decodes [N,B,2,H,W] leads over their background, [B,N,H,W]."""
+    return (binary_logits[:, :, 1] - binary_logits[:, :, 0]).transpose(0, 1)
 
-    A class's logit is its foreground's lead over its background, the background's is 0, so background wins where no
-    class leads. For N = 1 the softmax over the result equals the binary one.
+
+def beside_background(leads: Tensor) -> Tensor:
+    """Logits [B,N+1,H,W] over background and classes: a class's is its lead [B,N,H,W], the background's is 0.
+
+    So background wins where no class leads. For N = 1 the softmax over the result equals the binary one.
     """
-    lead = binary_logits[:, :, 1] - binary_logits[:, :, 0]
-    return torch.cat([torch.zeros_like(lead[:1]), lead]).transpose(0, 1)
+    return torch.cat([torch.zeros_like(leads[:, :1]), leads], dim=1)

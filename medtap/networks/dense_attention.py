@@ -93,7 +93,7 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         return (*(part for digest in digests for part in digest), fine, coarse)
 
     def recall(self, query: Features, memory: Memory) -> Tensor:
-        """Decode maps of strides 2 to 32 against a memory into logits [B,2,H,W], H and W twice the finest map's."""
+        """Decode maps of strides 2 to 32 against a memory into logits [B,2,h,w] of stride 2."""
         detail, f4, f8, f16, f32 = query
         *digests, fine, coarse = memory
         q8, q16, q32 = self.match8.queries(f8), self.match16.queries(f16), self.match32.queries(f32)
@@ -105,8 +105,8 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         m8 = self.match8(q8, *digests[:2], fine)
         x8 = self.mix8(channels_first(m8), x16, channels_first(q8), channels_first(itself))
         x4 = self.mix4(x8, f4).contiguous()  # few channels are resized faster one by one
-        logits = self.mix2(resize_to(x4, detail) + detail)
-        return F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+        logits: Tensor = self.mix2(resize_to(x4, detail) + detail)
+        return logits
 
 
 def channels_first(maps: Tensor) -> Tensor:

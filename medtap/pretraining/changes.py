@@ -34,7 +34,7 @@ def _moved(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor,
     grids = F.affine_grid(_placements(tasks, n, generator).to(images.device), [tasks * n, 3, size, size], False)
     moved = _sampled(images.flatten(0, 1), grids, "bilinear").view_as(images)
     cut = _sampled(masks.flatten(0, 1).unsqueeze(1), grids, "nearest").view_as(masks)
-    kept = is_fair(cut)[..., None, None]
+    kept = (is_fair(cut) | ~masks.flatten(2).any(2))[..., None, None]
     return torch.where(kept.unsqueeze(2), moved, images), torch.where(kept, cut, masks)
 
 

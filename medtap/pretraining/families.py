@@ -18,8 +18,11 @@ from medtap.pretraining.superpixels import SuperpixelEpisodes, textured_task
 from medtap.pretraining.synthetic import Task, generated_task, is_fair
 from medtap.pretraining.tomography import body_slices, brain_crops
 
-Family = Callable[[int, int, Generator], Task]
-"""Draws n pictures of S x S pixels that show one class, with their masks."""
+Family = Callable[..., Task]
+"""Draws n pictures of S x S pixels that show one class, with their masks, by a generator.
+
+Those of ``LACKING`` take one more number: the last so many of the n pictures do not show the class.
+"""
 
 SCENES: dict[str, Family] = {
     "generated": generated_task,
@@ -37,6 +40,7 @@ PHOTOGRAPHIC: dict[str, Callable[[NaturalEpisodes], Family]] = {
 }
 
 FOLD = "fold"
+LACKING = frozenset({"generated", "brain", "body", "natural", "textured"})
 
 
 def build_families(
@@ -69,11 +73,11 @@ def build_families(
     return made
 
 
-def draw_task(family: Family, n: int, size: int, generator: Generator) -> Task:
-    """Draw tasks of a family until the class fills a fair share of every picture."""
+def draw_task(family: Family, n: int, size: int, generator: Generator, lacking: int = 0) -> Task:
+    """Draw tasks of a family until the class fills a fair share of every picture, but for the last ``lacking``."""
     while True:
-        images, masks = family(n, size, generator)
-        if bool(is_fair(masks).all()):
+        images, masks = family(n, size, generator, lacking) if lacking else family(n, size, generator)
+        if bool(is_fair(masks[: n - lacking]).all()):
             return images, masks
 
 

@@ -40,13 +40,24 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return F.cross_entropy(logits, target) + dice_loss(logits, target)
 
 
-def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator: Generator) -> float:
-    """Add the gradients of a batch of tasks, every picture segmented by as many others as are drawn; the loss."""
-    n = images.shape[1]
-    shots = leave_one_out(n, int(torch.randint(1, n, (1,), generator=generator)), generator).to(images.device)
+def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator: Generator, lacking: int = 0) -> float:
+    """Add the gradients of a batch of tasks, every picture segmented by as many others as are drawn; the loss.
+
+    The last ``lacking`` pictures of each task are shots of none.
+    """
+    shots = _draw_shots(images.shape[1] - lacking, lacking, generator).to(images.device)
     loss = mask_loss(segment_each_other(network, images, masks, shots), masks.flatten(0, 1))
     loss.backward()
     return loss.item()
+
+
+def _draw_shots(shown: int, lacking: int, generator: Generator) -> Tensor:
+    """As many shots as are drawn, [shown+lacking,K], of which none is what it segments or behind those shown."""
+    count = int(torch.randint(1, shown, (1,), generator=generator))
+    shots = leave_one_out(shown, count, generator)
+    if lacking == 0:
+        return shots
+    return torch.cat([shots, torch.rand((lacking, shown), generator=generator).argsort(1)[:, :count]])
 
 
 @torch.no_grad()

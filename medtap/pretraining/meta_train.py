@@ -151,13 +151,14 @@ class MetaTrainer:
 
     def _learn(self, images: Tensor, masks: Tensor, generator: Generator) -> float:
         """An optimizer step on tasks; the loss before it."""
-        passes, bfloat16 = self.stream.stage(self.step).passes, self.options.bfloat16
+        stage, bfloat16 = self.stream.stage(self.step), self.options.bfloat16
+        passes, lacking = stage.passes, stage.lacking_of(images.shape[1])
         self.optimizer.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=not passes):
             if passes:
-                loss = self.peek.backward(images, masks, passes, generator)
+                loss = self.peek.backward(images, masks, passes, generator, lacking)
             else:
-                loss = backward(self.network, images, masks, generator)
+                loss = backward(self.network, images, masks, generator, lacking)
         loss = mean_of_all(loss, self.device)
         if not math.isfinite(loss):
             raise AdaptationError(f"the loss of step {self.step} is not a number", remedy="lower the learning rate")

@@ -64,8 +64,8 @@ class NaturalEpisodes:
             raise InputError("no class is seen in at least six photographs", file=folder / "masks")
         return cls(images, masks, members)
 
-    def task(self, n: int, size: int, generator: Generator) -> Task:
-        """Draw n crops [n,3,S,S] in [0,1] that show one class, with their masks [n,S,S].
+    def task(self, n: int, size: int, generator: Generator, lacking: int = 0) -> Task:
+        """Draw n crops [n,3,S,S] in [0,1] that show one class, but for the last ones, with their masks [n,S,S].
 
         Raises:
             InputError: no class is seen in n photographs.
@@ -79,18 +79,28 @@ class NaturalEpisodes:
             chosen = [members[pick(0, len(members) - 1, generator)]] * n
         else:
             chosen = [members[index] for index in torch.randperm(len(members), generator=generator)[:n]]
-        crops = [self._crop(index, label, size, generator) for index in chosen]
+        shown, others = chosen[: n - lacking], [self._other(label, generator) for _ in range(lacking)]
+        crops = [self._crop(index, label, size, generator, self.least_share) for index in shown]
+        crops += [self._crop(index, label, size, generator, 0) for index in others]
         images, masks = (torch.stack(part) for part in zip(*crops, strict=True))
         return recolour(images, generator), masks
 
-    def _crop(self, index: int, label: int, size: int, generator: Generator) -> Task:
+    def _other(self, label: int, generator: Generator) -> int:
+        """A photograph without the class, or, where all of many that are drawn have it, one of these."""
+        for _ in range(20):
+            index = pick(0, len(self.masks) - 1, generator)
+            if not bool((self.masks[index] == label).any()):
+                break
+        return index
+
+    def _crop(self, index: int, label: int, size: int, generator: Generator, least: float) -> Task:
         """A random square of a photograph that shows enough of the class, resized to S and mirrored at random."""
         image, mask = self.images[index], self.masks[index]
         for _ in range(8):
             side = int(min(mask.shape) * float(uniform(0.5, 1.0, (1,), generator)))
             top, left = (pick(0, extent - side, generator) for extent in mask.shape)
             window = (slice(top, top + side), slice(left, left + side))
-            if float((mask[window] == label).float().mean()) >= self.least_share:
+            if float((mask[window] == label).float().mean()) >= least:
                 break
         else:
             window = (slice(None), slice(None))

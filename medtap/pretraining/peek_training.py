@@ -58,10 +58,15 @@ class PeekTraining:
         values = [round(rate, 4) for rate in self.logarithms.exp().tolist()]
         return {name: {layer: values[self.places[layer]] for layer in own} for name, own in self.layers.items()}
 
-    def backward(self, images: Tensor, masks: Tensor, passes: int, generator: Generator) -> float:
-        """Add the gradients of tasks [T,n,3,S,S] with masks [T,n,S,S] to the network; the mean loss after adapting."""
+    def backward(self, images: Tensor, masks: Tensor, passes: int, generator: Generator, lacking: int = 0) -> float:
+        """Add the gradients of tasks [T,n,3,S,S] with masks [T,n,S,S] to the network; the mean loss after adapting.
+
+        The last ``lacking`` pictures of each task are no shots.
+        """
         self.optimizer.zero_grad()
-        losses = [self._task(*task, passes, generator, 1 / len(images)) for task in zip(images, masks, strict=True)]
+        most = min(_MOST_SHOTS, images.shape[1] - lacking - 1)
+        tasks = ((*task, _draw_shots(most, generator)) for task in zip(images, masks, strict=True))
+        losses = [self._task(*task, passes, generator, 1 / len(images)) for task in tasks]
         average_gradients([self.logarithms])
         self.optimizer.step()
         with torch.no_grad():
@@ -80,9 +85,10 @@ class PeekTraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.learned = state["learned"]
 
-    def _task(self, images: Tensor, masks: Tensor, passes: int, generator: Generator, weight: float) -> float:
-        """One task [n,3,S,S]: K of its pictures, drawn at random, are the support set."""
-        shots = _draw_shots(min(_MOST_SHOTS, len(images) - 1), generator)
+    def _task(
+        self, images: Tensor, masks: Tensor, shots: int, passes: int, generator: Generator, weight: float
+    ) -> float:
+        """One task [n,3,S,S]: the first K of its pictures are the support set."""
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         adapter = self.adapters[seed % len(self.adapters)]
         (weight * _UNADAPTED * self._query_loss(images, masks, shots)).backward()

@@ -14,7 +14,7 @@ from medtap.pretraining.appearance import blur, deform
 from medtap.pretraining.camera import between
 from medtap.pretraining.natural import NaturalEpisodes, recolour
 from medtap.pretraining.scenes import SCENES, Scene, pick, smooth_noise, uniform
-from medtap.pretraining.synthetic import Task
+from medtap.pretraining.synthetic import Task, last_without
 from medtap.pretraining.views import ViewSampler
 
 _SEGMENT_SIDE = 112
@@ -133,13 +133,15 @@ def _degrade(images: Tensor, generator: Generator) -> Tensor:
     return (images + noise).clamp(0, 1)
 
 
-def textured_task(photographs: NaturalEpisodes, n: int, size: int, generator: Generator) -> Task:
+def textured_task(photographs: NaturalEpisodes, n: int, size: int, generator: Generator, lacking: int = 0) -> Task:
     """Draw n generated label maps filled with photographs: images [n,3,S,S] in [0,1] and masks [n,S,S].
 
     A label's photograph is the same in all pictures, its crop and tone are each picture's own, so that a border is a
-    change of texture with natural statistics. A label may show the target's photograph in another tone.
+    change of texture with natural statistics. A label may show the target's photograph in another tone. The last
+    ``lacking`` pictures do not show the target.
     """
     labels, target = _shapes(n, size, generator)
+    labels = last_without(labels, target, lacking)
     count = int(labels.max()) + 1
     sources = torch.randint(len(photographs.images), (count,), generator=generator)
     twins = torch.rand(count, generator=generator) < between(0, 0.4, generator)

@@ -20,11 +20,19 @@ def is_fair(masks: Tensor) -> Tensor:
     return (share > _LEAST_SHARE) & (share < _LARGEST_SHARE)
 
 
-def generated_task(n: int, size: int, generator: Generator) -> Task:
-    """Draw n images [n,3,S,S] of one generated class with their masks [n,S,S]; the class is seen in each of them."""
+def generated_task(n: int, size: int, generator: Generator, lacking: int = 0) -> Task:
+    """Draw n images [n,3,S,S] of one generated class with their masks [n,S,S]; all but the last ``lacking`` show it."""
     while True:
         labels, target = SCENES[pick(0, len(SCENES) - 1, generator)](n, size, generator)
         labels = deform(labels, float(uniform(0.2, 1.0, (1,), generator)), generator)
+        labels = last_without(labels, target, lacking)
         masks = torch.isin(labels, torch.tensor(target)).float()
-        if bool(is_fair(masks).all()):
+        if bool(is_fair(masks[: n - lacking]).all()):
             return paint(labels, target, generator), masks
+
+
+def last_without(labels: Tensor, target: tuple[int, ...], lacking: int) -> Tensor:
+    """Label maps [n,S,S] of which the last ones show the first label that is no target's where they showed a target."""
+    other = next(label for label in range(len(target) + 1) if label not in target)
+    last = torch.arange(len(labels)) >= len(labels) - lacking
+    return labels.masked_fill(torch.isin(labels, torch.tensor(target)) & last[:, None, None], other)

@@ -60,3 +60,15 @@ def test_families_take_turns_and_are_scored_as_classes(tmp_path, data_root):
 def test_no_methods_is_refused():
     with pytest.raises(OptionError, match="a benchmark without methods"):
         source.SourceOptions()
+
+
+def test_the_last_queries_may_lack_the_class():
+    options = source.SourceOptions(**_options(queries=3, lacking=2, families=["body", "thin"]))
+    (_, _, body), (_, _, thin) = source.draw_episodes(options, seed=0)
+    assert [bool(mask.any()) for mask in body] == [True, True, True, False, False]
+    assert all(mask.any() for mask in thin)
+
+
+def test_more_queries_that_lack_the_class_than_queries_are_refused():
+    with pytest.raises(OptionError, match="expected 0 to 2 queries that lack the class; found 3"):
+        source.SourceOptions(**_options(lacking=3))

@@ -28,6 +28,7 @@ def test_classes_are_pooled_apart_and_then_averaged() -> None:
     cases = [score_case(whole, whole, ("a",)), score_case(quarter, whole, ("b",)), score_case(whole, whole, ("b",))]
     scores = pool(cases).scores()
     assert scores["miou"]["mean"] == pytest.approx((1 + (4 + 16) / 32) / 2)
+    assert scores["pooled_dice"]["mean"] == pytest.approx((1 + 2 * 20 / (20 + 32)) / 2)
     assert scores["iou"]["mean"] == pytest.approx((1 + 4 / 16 + 1) / 3)
     assert scores["per_class"]["b"]["miou"]["mean"] == pytest.approx(20 / 32)
     assert scores["fb_iou"]["mean"] == pytest.approx((36 / 48 + 0 / 12) / 2)

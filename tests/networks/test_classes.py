@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medtap.networks.classes import class_masks, combine_classes, recall_classes, remember_classes
+from medtap.networks.classes import beside_background, class_leads, class_masks, recall_classes, remember_classes
 from medtap.networks.segmenter import unfold_shots
 from tests.tiny import random_images, random_masks, tiny_network
 
@@ -18,16 +18,17 @@ def test_class_masks_are_one_binary_mask_a_class() -> None:
 
 def test_one_class_gives_the_binary_softmax() -> None:
     binary = torch.randn(1, 3, 2, 5, 4)
-    combined = combine_classes(binary)
+    combined = beside_background(class_leads(binary))
     assert combined.shape == (3, 2, 5, 4)
     torch.testing.assert_close(combined.softmax(1), binary[0].softmax(1))
 
 
 def test_background_wins_where_no_class_leads() -> None:
     binary = torch.tensor([[[1.0, -1.0]], [[0.0, 3.0]], [[2.0, 2.5]]])[..., None, None]
-    combined = combine_classes(binary)
+    combined = beside_background(class_leads(binary))
     assert combined.flatten().tolist() == [0.0, -2.0, 3.0, 0.5]
-    assert combine_classes(torch.tensor([[[1.0, 0.0]], [[1.0, 0.5]]])[..., None, None]).argmax(1).item() == 0
+    behind = class_leads(torch.tensor([[[1.0, 0.0]], [[1.0, 0.5]]])[..., None, None])
+    assert beside_background(behind).argmax(1).item() == 0
 
 
 @pytest.mark.parametrize("shots", [1, 5, 15])

@@ -63,3 +63,13 @@ def test_empty_masks_are_left_alone() -> None:
     seen, cut = changed(images, masks, Generator().manual_seed(0))
     assert float(cut.sum()) == 0
     assert bool(seen.isfinite().all())
+
+
+def test_a_picture_without_its_class_moves_too() -> None:
+    images, nothing = torch.rand(1, 2, 3, 64, 64), torch.zeros(1, 2, 64, 64)
+    seen, cut = changed(images, nothing, Generator().manual_seed(0))
+    assert not bool(cut.any())
+    levels = torch.linspace(0, 1, 64).expand(1, 2, 3, 64, 64)
+    moved = [changed(levels, nothing, Generator().manual_seed(seed))[0] for seed in range(6)]
+    assert any(float(picture.std(-2).mean()) > 0.05 for picture in moved)  # rows of one colour a column are turned
+    assert not torch.equal(seen, images)

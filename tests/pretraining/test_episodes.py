@@ -8,7 +8,7 @@ from torch import Generator
 
 from medtap.errors import OptionError
 from medtap.pretraining.episodes import Round, Stage, TaskStream
-from medtap.pretraining.families import SCENES, build_families
+from medtap.pretraining.families import LACKING, SCENES, build_families
 from medtap.pretraining.natural import NaturalEpisodes
 
 STAGES = (Stage(2, 32, pictures=12, images=[4]), Stage(3, 40, pictures=2, images=[2]))
@@ -90,3 +90,32 @@ def test_loader_s_workers_see_the_same() -> None:
     assert len(loaded) == 5
     assert all(torch.equal(images, stream[step][0]) for step, (images, _) in enumerate(loaded))
     assert torch.equal(Generator().get_state(), generator_state)
+
+
+@pytest.mark.parametrize("name", sorted(LACKING))
+def test_the_last_pictures_of_a_task_lack_its_class(name: str) -> None:
+    stage = Stage(3, 48, pictures=6, images=[6], mix={name: 1.0}, lacking=0.34)
+    photographs = with_others()
+    stream = TaskStream((stage,), 0, build_families({name}, photographs))
+    shown = torch.cat([stream[step][1].flatten(2).any(2) for step in range(3)])
+    assert bool(shown[:, :4].all())
+    assert int(shown[:, 4:].sum()) <= 1  # a slice of the brain shows a little where no level lacks it
+
+
+def test_families_that_always_show_their_class_go_on_doing_so() -> None:
+    stage = Stage(1, 48, pictures=6, images=[6], mix={"thin": 1.0}, lacking=0.34)
+    assert bool(TaskStream((stage,), 0, SCENES)[0][1].flatten(2).any(2).all())
+
+
+@pytest.mark.parametrize("lacking", [-0.1, 0.8, 1.0])
+def test_too_many_pictures_without_their_class_are_refused(lacking: float) -> None:
+    with pytest.raises(OptionError, match="a share of at least 0 that leaves 2 pictures of each task"):
+        Stage(1, 48, pictures=6, images=[4], lacking=lacking)
+
+
+def with_others() -> NaturalEpisodes:
+    """The photographs, and as many of random colours without their class."""
+    known = natural()
+    others = torch.randint(256, (6, 3, 40, 40), dtype=torch.uint8, generator=Generator().manual_seed(0))
+    nothing = (torch.zeros((40, 40), dtype=torch.uint8),) * 6
+    return NaturalEpisodes((*known.images, *others), (*known.masks, *nothing), known.members)

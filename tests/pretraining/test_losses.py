@@ -8,6 +8,7 @@ from torch import Generator, nn
 
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.shots import leave_one_out
+from medtap.pretraining import losses
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.families import SCENES
 from medtap.pretraining.losses import backward, episode_iou, mask_loss, segment_each_other
@@ -22,7 +23,7 @@ def test_mask_loss_is_cross_entropy_plus_dice() -> None:
     loss = mask_loss(logits, truth)
     entropy = -torch.where(truth == 1, probability, 1 - probability).log().mean()
     overlap, total = (probability * truth).sum((1, 2)), (probability + truth).sum((1, 2))
-    dice = (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+    dice = (1 - (2 * overlap + 100) / (total + 100)).mean()
     assert loss.item() == pytest.approx((entropy + dice).item(), rel=1e-4)
 
 
@@ -68,3 +69,30 @@ def test_backward_adds_gradients_of_the_loss_it_tells() -> None:
     again = backward(network, images, masks, Generator().manual_seed(0))
     assert first == pytest.approx(again)
     torch.testing.assert_close(network.coarse.weight.grad, 2 * gradient)
+
+
+def test_pictures_that_lack_the_class_are_segmented_but_are_no_shots(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(network: FewShotSegmenter, images: torch.Tensor, masks: torch.Tensor, shots: torch.Tensor):
+        seen.append(shots)
+        return segment_each_other(network, images, masks, shots)
+
+    monkeypatch.setattr(losses, "segment_each_other", watched)
+    images, masks = random_images(5).unsqueeze(0), random_masks(5).unsqueeze(0).float()
+    masks[:, 3:] = 0
+    network = tiny_network().requires_grad_(True)
+    for seed in range(6):
+        assert backward(network, images, masks, Generator().manual_seed(seed), lacking=2) > 0
+    assert {len(shots) for shots in seen} == {5}
+    assert {shots.shape[1] for shots in seen} == {1, 2}
+    assert all(bool((shots < 3).all()) for shots in seen)
+    assert not any(bool((shots[:3] == torch.arange(3)[:, None]).any()) for shots in seen)
+
+
+def test_what_is_found_of_a_missing_class_is_a_loss_that_falls_with_it() -> None:
+    nothing = torch.zeros(1, 64, 64)
+    little, much = (torch.full((1, 2, 64, 64), -9.0) for _ in range(2))
+    little[:, 0, 2:], much[:, 0, 20:] = 9.0, 9.0
+    little[:, 1, :2], much[:, 1, :20] = 9.0, 9.0
+    assert 0.3 < mask_loss(little, nothing).item() < mask_loss(much, nothing).item()

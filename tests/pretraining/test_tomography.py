@@ -97,3 +97,15 @@ def test_nothing_outside_the_ultrasound_field_is_target(monkeypatch: pytest.Monk
     _, masks = body_slices(2, 96, _generator(2))
     assert bool(masks.any())
     assert not bool(masks[..., 48:].any())
+
+
+@FAMILIES
+def test_the_last_pictures_lack_the_class_and_the_others_show_it(family: Callable[..., Task]) -> None:
+    shares = torch.stack([family(5, 96, _generator(seed), 2)[1].mean((1, 2)) for seed in range(12)])
+    assert float((shares[:, :3] > 0.004).float().mean()) > 0.9
+    assert float((shares[:, 3:] == 0).float().mean()) > 0.8
+
+
+def test_what_encloses_an_organ_takes_its_place() -> None:
+    assert body._filler([2, 3], [0, 0, 1, 2, 0]).tolist() == [0, 1, 1, 1, 4]
+    assert body._filler([1], [0, 0, 1, 2, 0]).tolist() == [0, 0, 2, 3, 4]

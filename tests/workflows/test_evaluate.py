@@ -14,7 +14,7 @@ from PIL import Image
 from medtap.errors import InputError
 from medtap.workflows import evaluate, predict
 
-SCORES = {"dice", "iou", "surface_dice", "hd95", "miou", "fb_iou"}
+SCORES = {"dice", "iou", "surface_dice", "hd95", "miou", "pooled_dice", "fb_iou"}
 
 
 def table(out):

@@ -22,7 +22,7 @@ _MODALITIES = (*(computed_tomography,) * 4, *(magnetic_resonance,) * 4, ultrasou
 _NEVER = ("air", "table", "skin")
 
 
-def body_slices(n: int, size: int, generator: Generator) -> Task:
+def body_slices(n: int, size: int, generator: Generator, lacking: int = 0) -> Task:
     """Draw slices of abdomen, chest, pelvis, head, heart or knee as CT, MR or ultrasound show them.
 
     The class is any organ, vessel, bone, tissue or lesion that every patient shows. Imitates the archives of organ and
@@ -32,6 +32,7 @@ def body_slices(n: int, size: int, generator: Generator) -> Task:
         n: number of pictures (patients).
         size: side S in pixels.
         generator: source of chance.
+        lacking: the last so many pictures do not show the class: what encloses it takes its place.
 
     Returns:
         Images [n,3,S,S] in [0,1] and masks [n,S,S] of the class.
@@ -43,7 +44,9 @@ def body_slices(n: int, size: int, generator: Generator) -> Task:
         modality = magnetic_resonance
     if modality is ultrasound:
         atlas = atlas._replace(labels=atlas.labels * fan(grid, generator))
-    masks = _draw_target(atlas, generator)
+    target = _draw_target(atlas, generator)
+    atlas.labels[n - lacking :] = _filler(target.tolist(), atlas.parents)[atlas.labels[n - lacking :]]
+    masks = torch.isin(atlas.labels, target).float()
     images = modality(atlas.labels, atlas.tissues, generator)
     images = 1 - images if chance(0.06, generator) else images
     images, masks = stretch(images, masks, size)
@@ -51,13 +54,21 @@ def body_slices(n: int, size: int, generator: Generator) -> Task:
 
 
 def _draw_target(atlas: Atlas, generator: Generator) -> Tensor:
-    """Mask [n,S,S] of an organ with or without what lies inside it, or of a whole tissue, which every patient shows."""
+    """Labels of an organ with or without what lies inside it, or of a whole tissue, which every patient shows."""
     labels, groups = atlas.labels, _candidates(atlas)
     counts = F.one_hot(labels[:, ::2, ::2].flatten(1), len(atlas.tissues)).float().mean(1)
     shares = torch.stack([counts[:, group].sum(1) for group in groups])
     least, most = shares.amin(1), shares.amax(1)
     weights = ((least > _LEAST_SHARE) & (most < 0.9)).float() / (0.1 + most) + 1e-9 * least
-    return torch.isin(labels, groups[int(torch.multinomial(weights, 1, generator=generator))]).float()
+    return groups[int(torch.multinomial(weights, 1, generator=generator))]
+
+
+def _filler(target: list[int], parents: list[int]) -> Tensor:
+    """For each label itself, but for a target's the least label around it that is none."""
+    filler = list(range(len(parents)))
+    for label in sorted(target):
+        filler[label] = filler[parents[label]]
+    return torch.tensor(filler)
 
 
 def _candidates(atlas: Atlas) -> list[Tensor]:
