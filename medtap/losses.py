@@ -6,22 +6,24 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
-from monai.losses import DiceCELoss, DiceLoss
+from monai.losses import DiceLoss
 from monai.metrics import compute_dice
 from torch import Tensor
 from torch.nn import functional as F
 
 IGNORED = -100
-_SMOOTH = 100.0  # pixels; of a class that a picture lacks, what is found is a loss of found / (found + _SMOOTH)
+_SMOOTH = 100.0  # pixels
 _DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, smooth_nr=_SMOOTH, smooth_dr=_SMOOTH)
-_DICE_CE = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, smooth_nr=_SMOOTH, smooth_dr=_SMOOTH)
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From logits [B,C,H,W] and labels [B,H,W] to a scalar, of B pictures the mean of what each gives alone."""
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Soft Dice loss of the classes, background left out, of logits [B,C,H,W] against labels [B,H,W]; a scalar."""
+    """Soft Dice loss of the classes, background left out, of logits [B,C,H,W] against labels [B,H,W]; a scalar.
+
+    It is smoothed by 100 pixels, so that of a class that a picture lacks, n pixels found are a loss of n / (n + 100).
+    """
     return _DICE(logits, target.unsqueeze(1))
 
 
@@ -62,12 +64,13 @@ def support_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
 
 
 def dice_ce_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Dice loss of the classes plus cross-entropy, MONAI's, of logits [B,C,H,W] against labels [B,H,W] in 0..C-1.
+    """Dice loss of the classes plus cross-entropy of logits [B,C,H,W] against labels [B,H,W] in 0..C-1.
 
     Where objects are small it does not weigh them up, as ``support_loss`` does, which then finds them too large. Unlike
     ``dice_ce`` of fine-tuning, its Dice loss leaves the background out.
     """
-    return _DICE_CE(logits.float(), target.unsqueeze(1))
+    logits = logits.float()
+    return dice_loss(logits, target) + F.cross_entropy(logits, target)
 
 
 SUPPORT_LOSSES: dict[str, Loss] = {"focal": support_loss, "dice_ce": dice_ce_loss}

@@ -145,3 +145,11 @@ def test_mask_dice_loss_of_a_class_that_is_missing(found: bool, there: bool, exp
     logits = torch.zeros(1, 2, 4, 4)
     logits[:, int(found)] = 1
     assert mask_dice_loss(logits, torch.full((1, 4, 4), int(there))).item() == expected
+
+
+@pytest.mark.parametrize("rows", [2, 20])
+def test_what_is_found_of_a_missing_class_is_a_loss_that_falls_with_it(rows: int) -> None:
+    logits = torch.full((1, 2, 64, 64), -20.0)
+    logits[:, 0, rows:], logits[:, 1, :rows] = 20.0, 20.0
+    found = 64 * rows
+    assert dice_loss(logits, torch.zeros(1, 64, 64).long()).item() == pytest.approx(found / (found + 100), rel=1e-5)

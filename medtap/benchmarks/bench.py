@@ -92,8 +92,9 @@ def _score_square(learnt: Learnt, logits: torch.Tensor, sample: Sample, classes:
 
 def mean_dice(queries: Iterable[Entry]) -> str:
     """The mean Dice of queries in words, in per cent, with a comma before; empty where none has any."""
-    dice = [value for query in queries for value in query["scores"]["dice"] if value is not None]
-    return f", mean Dice {100 * float(np.mean(dice)):.1f}" if dice else ""
+    dice = np.array([value for query in queries for value in query["scores"]["dice"]], dtype=float)
+    scored = dice[~np.isnan(dice)]
+    return f", mean Dice {100 * scored.mean():.1f}" if scored.size else ""
 
 
 def _told(entry: Entry) -> str:

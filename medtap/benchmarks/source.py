@@ -25,7 +25,7 @@ from medtap.metrics import score_case
 from medtap.networks.zoo import load_network
 from medtap.options import fill
 from medtap.outputs.tables import DIGITS, plain
-from medtap.pretraining.families import LACKING, build_families, draw_task
+from medtap.pretraining.families import build_families, draw_task, lacking_in
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.support import SupportSet
 
@@ -84,7 +84,7 @@ def run_source(
         say: is told of each method that is done.
 
     Raises:
-        OptionError: an option is unknown, or there is no method.
+        OptionError: an option is unknown or refused, or there is no method.
     """
     keep_large_buffers()
     rates = fill(Rates, options.get("rates", {}), config)
@@ -97,7 +97,7 @@ def run_source(
     digest = hashlib.sha256()
     for _, images, masks in episodes:
         digest.update(images.numpy().tobytes() + masks.numpy().tobytes())
-    protocol = {"size": source.size, "shots": source.shots, "queries": source.queries, "episodes": len(episodes)}
+    protocol = {name: getattr(source, name) for name in ("size", "shots", "queries", "lacking", "episodes")}
     summary = summarise_methods(entries, seed)
     chosen = best_rates(summary, source.rates)
     for method, rate in chosen.items():
@@ -113,8 +113,8 @@ def draw_episodes(source: SourceOptions, seed: int) -> Iterator[tuple[str, Tenso
     for index in range(source.episodes):
         generator = Generator().manual_seed(_SEED + 1_000_003 * seed + index)
         name = source.families[index % len(source.families)]
-        lacking = source.lacking if name in LACKING else 0
-        yield name, *draw_task(families[name], source.shots + source.queries, source.size, generator, lacking)
+        n, lacking = source.shots + source.queries, lacking_in(name, source.lacking)
+        yield name, *draw_task(families[name], n, source.size, generator, lacking)
 
 
 def run_method(

@@ -43,8 +43,7 @@ class Pooled:
 
     ``dice``, ``iou``, ``surface_dice`` and ``hd95`` are means over cases of each case's mean over its scored classes.
     ``miou`` pools intersection and union over the cases of each class and then averages the classes, and so does
-    ``pooled_dice``, as the Dice of a volume pools its slices; ``fb_iou`` is the mean of the pooled IoU of foreground
-    (any class) and of background.
+    ``pooled_dice``; ``fb_iou`` is the mean of the pooled IoU of foreground (any class) and of background.
 
     Args:
         cases: scores of each of n cases, of classes that may differ.

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from medtap.errors import OptionError
-from medtap.pretraining.families import LACKING, Family, draw_task, pick_family
+from medtap.pretraining.families import Family, draw_task, lacking_in, pick_family
 from medtap.pretraining.scenes import pick
 
 _RANK_STRIDE = 2**40  # between the seeds of processes, more than any seed and step come to
@@ -30,8 +30,8 @@ class Stage:
         restart: begin a new round: warm up anew, from the averaged weights of the round before.
         passes: first adapt to some pictures of a task by so many passes, then learn from the others; 0 does not.
         looks: how often a batch is learned from: as it was drawn, then `changed` at random.
-        lacking: the share of a task's pictures that do not show its class, in families that can draw such. They are
-            the last ones, and never a shot.
+        lacking: the share of a task's pictures, its last ones, that are never a shot, and do not show the class in
+            families that can draw such.
     """
 
     steps: int
@@ -54,7 +54,7 @@ class Stage:
             )
         if self.looks < 1:
             raise OptionError("a stage that never looks at its tasks", expected="looks of at least 1")
-        if not 0 <= self.lacking < 1 or min(n - self.lacking_of(n) for n in self.images) < 2:
+        if self.lacking < 0 or min(n - self.lacking_of(n) for n in self.images) < 2:
             expected = "a share of at least 0 that leaves 2 pictures of each task"
             raise OptionError("too many pictures without their class", expected=expected, found=str(self.lacking))
 
@@ -137,7 +137,7 @@ class TaskStream(Dataset[tuple[Tensor, Tensor]]):
 
     def _task(self, stage: Stage, n: int, generator: Generator) -> tuple[Tensor, Tensor]:
         name = pick_family(stage.mix, float(torch.rand(1, generator=generator)))
-        lacking = stage.lacking_of(n) if name in LACKING else 0
+        lacking = lacking_in(name, stage.lacking_of(n))
         return draw_task(self.families[name], n, stage.size, generator, lacking)
 
 

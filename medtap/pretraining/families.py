@@ -1,4 +1,7 @@
-"""Families of tasks by name, which a recipe mixes. A new one is a line in ``SCENES`` or ``PHOTOGRAPHIC``."""
+"""Families of tasks by name, which a recipe mixes.
+
+A new one is a line in ``SCENES`` or ``PHOTOGRAPHIC``, and a name in ``LACKING`` where it can leave its class out.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,7 @@ PHOTOGRAPHIC: dict[str, Callable[[NaturalEpisodes], Family]] = {
 
 FOLD = "fold"
 LACKING = frozenset({"generated", "brain", "body", "natural", "textured"})
+"""Families that can draw pictures without their class."""
 
 
 def build_families(
@@ -52,10 +56,10 @@ def build_families(
         OptionError: a name is unknown, or needs photographs and there are none.
     """
     refuse_unknown(names, [*SCENES, *PHOTOGRAPHIC, FOLD])
-    lacking = sorted(names & PHOTOGRAPHIC.keys())
-    if photographs is None and lacking:
+    photographic = sorted(names & PHOTOGRAPHIC.keys())
+    if photographs is None and photographic:
         raise OptionError(
-            f"tasks of {', '.join(lacking)} need photographs",
+            f"tasks of {', '.join(photographic)} need photographs",
             expected="`natural.folder` in the recipe",
             remedy="name the folder, or leave these out of every `mix`",
         )
@@ -67,7 +71,7 @@ def build_families(
         )
     made: dict[str, Family] = {name: SCENES[name] for name in sorted(names & SCENES.keys())}
     if photographs is not None:
-        made |= {name: PHOTOGRAPHIC[name](photographs) for name in lacking}
+        made |= {name: PHOTOGRAPHIC[name](photographs) for name in photographic}
     if fold is not None and FOLD in names:
         made[FOLD] = fold.task
     return made
@@ -79,6 +83,11 @@ def draw_task(family: Family, n: int, size: int, generator: Generator, lacking: 
         images, masks = family(n, size, generator, lacking) if lacking else family(n, size, generator)
         if bool(is_fair(masks[: n - lacking]).all()):
             return images, masks
+
+
+def lacking_in(name: str, wanted: int) -> int:
+    """How many pictures without their class a family draws where so many are wanted: all of them, or none."""
+    return wanted if name in LACKING else 0
 
 
 def pick_family(mix: Mapping[str, float], draw: float) -> str:

@@ -7,9 +7,8 @@ from typing import TypeAlias
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from medtap.losses import dice_loss
+from medtap.losses import dice_ce_loss
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.networks.shots import leave_one_out, select_shots
 
@@ -36,8 +35,7 @@ def segment_each_other(network: FewShotSegmenter, images: Tensor, masks: Tensor,
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross-entropy plus Dice loss of logits [B,2,S,S] against masks [B,S,S] in {0,1}."""
-    target = masks.long()
-    return F.cross_entropy(logits, target) + dice_loss(logits, target)
+    return dice_ce_loss(logits, masks.long())
 
 
 def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator: Generator, lacking: int = 0) -> float:
@@ -55,8 +53,6 @@ def _draw_shots(shown: int, lacking: int, generator: Generator) -> Tensor:
     """As many shots as are drawn, [shown+lacking,K], of which none is what it segments or behind those shown."""
     count = int(torch.randint(1, shown, (1,), generator=generator))
     shots = leave_one_out(shown, count, generator)
-    if lacking == 0:
-        return shots
     return torch.cat([shots, torch.rand((lacking, shown), generator=generator).argsort(1)[:, :count]])
 
 

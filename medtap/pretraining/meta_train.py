@@ -1,4 +1,4 @@
-"""Meta-training: every picture of a task is segmented by the others, and all of them teach the network at once."""
+"""Meta-training: every picture of a task is segmented by others, and all of them teach the network at once."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,9 @@ class NaturalEpisodes:
         return cls(images, masks, members)
 
     def task(self, n: int, size: int, generator: Generator, lacking: int = 0) -> Task:
-        """Draw n crops [n,3,S,S] in [0,1] that show one class, but for the last ones, with their masks [n,S,S].
+        """Draw n crops [n,3,S,S] in [0,1] that show one class, with their masks [n,S,S].
+
+        The last ``lacking`` do not, where there are photographs that were annotated for the class and lack it.
 
         Raises:
             InputError: no class is seen in n photographs.
@@ -74,28 +77,31 @@ class NaturalEpisodes:
         if not enough:
             raise InputError(f"no class is seen in {n} photographs", remedy="read more, or draw fewer images a task")
         label = enough[pick(0, len(enough) - 1, generator)]
-        members = self.members[label]
+        members, others = self.members[label], self._others(label) if lacking else []
         if pick(0, 3, generator) == 0:
             chosen = [members[pick(0, len(members) - 1, generator)]] * n
         else:
             chosen = [members[index] for index in torch.randperm(len(members), generator=generator)[:n]]
-        shown, others = chosen[: n - lacking], [self._other(label, generator) for _ in range(lacking)]
-        crops = [self._crop(index, label, size, generator, self.least_share) for index in shown]
-        crops += [self._crop(index, label, size, generator, 0) for index in others]
+        for place in range(n - lacking, n) if others else ():
+            chosen[place] = others[pick(0, len(others) - 1, generator)]
+        crops = [self._crop(index, label, size, generator) for index in chosen]
         images, masks = (torch.stack(part) for part in zip(*crops, strict=True))
         return recolour(images, generator), masks
 
-    def _other(self, label: int, generator: Generator) -> int:
-        """A photograph without the class, or, where all of many that are drawn have it, one of these."""
-        for _ in range(20):
-            index = pick(0, len(self.masks) - 1, generator)
-            if not bool((self.masks[index] == label).any()):
-                break
-        return index
+    @cached_property
+    def _labels(self) -> tuple[frozenset[int], ...]:
+        """The classes that each photograph shows."""
+        return tuple(frozenset(mask.unique().tolist()) - {*_IGNORED_LABELS} for mask in self.masks)
 
-    def _crop(self, index: int, label: int, size: int, generator: Generator, least: float) -> Task:
-        """A random square of a photograph that shows enough of the class, resized to S and mirrored at random."""
+    def _others(self, label: int) -> list[int]:
+        """Photographs without a class that show one which is seen beside it, so that somebody looked for both."""
+        beside = frozenset[int]().union(*(self._labels[index] for index in self.members[label]))
+        return [index for index, labels in enumerate(self._labels) if label not in labels and labels & beside]
+
+    def _crop(self, index: int, label: int, size: int, generator: Generator) -> Task:
+        """A random square of a photograph, with enough of the class if it has any, resized to S, perhaps mirrored."""
         image, mask = self.images[index], self.masks[index]
+        least = self.least_share if label in self._labels[index] else 0
         for _ in range(8):
             side = int(min(mask.shape) * float(uniform(0.5, 1.0, (1,), generator)))
             top, left = (pick(0, extent - side, generator) for extent in mask.shape)

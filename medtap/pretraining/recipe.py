@@ -158,8 +158,8 @@ def _validation_batches(
 ) -> dict[str, list[tuple[Tensor, Tensor]]]:
     """Batches of each family in the last stage's mix, at its size; photographs are the held-out ones."""
     last = recipe.stages[-1]
-    lacking = set() if held_out is not None and held_out.members else set(PHOTOGRAPHIC)
-    lacking |= set() if fold is not None and fold.shown(_VALIDATION_PICTURES) else {FOLD}
+    missing = set() if held_out is not None and held_out.members else set(PHOTOGRAPHIC)
+    missing |= set() if fold is not None and fold.shown(_VALIDATION_PICTURES) else {FOLD}
     streams = {
         name: TaskStream(
             (Stage(recipe.validation, last.size, pictures=_VALIDATION_PICTURES, mix={name: 1.0}),),
@@ -167,7 +167,7 @@ def _validation_batches(
             build_families({name}, held_out, fold),
         )
         for name in last.mix
-        if name not in lacking
+        if name not in missing
     }
     return {f"{name}_iou": [stream[step] for step in range(len(stream))] for name, stream in streams.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from medtap.pretraining.appearance import deform, paint
 from medtap.pretraining.scenes import SCENES, pick, uniform
@@ -32,7 +33,8 @@ def generated_task(n: int, size: int, generator: Generator, lacking: int = 0) ->
 
 
 def last_without(labels: Tensor, target: tuple[int, ...], lacking: int) -> Tensor:
-    """Label maps [n,S,S] of which the last ones show the first label that is no target's where they showed a target."""
-    other = next(label for label in range(len(target) + 1) if label not in target)
+    """Label maps [n,S,S] of which the last ones show what mostly lies around the target where they showed it."""
+    shown = torch.isin(labels, torch.tensor(target))
+    around = F.max_pool2d(shown.float(), 5, stride=1, padding=2).bool() & ~shown
     last = torch.arange(len(labels)) >= len(labels) - lacking
-    return labels.masked_fill(torch.isin(labels, torch.tensor(target)) & last[:, None, None], other)
+    return labels.masked_fill(shown & last[:, None, None], int(labels[around].bincount(minlength=1).argmax()))

@@ -136,3 +136,12 @@ def test_memory_of_a_shot_depends_on_that_shot_alone() -> None:
     alone = network.remember(tuple(level[:, 1:2] for level in features), masks[:, 1:2])
     for kept, own in zip(whole, alone, strict=True):
         torch.testing.assert_close(kept[:, 1:2], own, atol=1e-6, rtol=1e-5)
+
+
+def test_logits_are_of_stride_2_and_brought_to_the_picture_s_size_after() -> None:
+    network, images = tiny_network(), random_images(2)
+    memory = network.remember(unfold_shots(network.encode(images), 1), random_masks(2).unsqueeze(0).float())
+    logits = network.recall(network.encode(images[:1]), memory)
+    assert logits.shape == (1, 2, 32, 32)
+    given = network(images[:1], images.unsqueeze(0), random_masks(2).unsqueeze(0).float())
+    torch.testing.assert_close(network.resize(logits, (64, 64)), given)

@@ -88,11 +88,3 @@ def test_pictures_that_lack_the_class_are_segmented_but_are_no_shots(monkeypatch
     assert {shots.shape[1] for shots in seen} == {1, 2}
     assert all(bool((shots < 3).all()) for shots in seen)
     assert not any(bool((shots[:3] == torch.arange(3)[:, None]).any()) for shots in seen)
-
-
-def test_what_is_found_of_a_missing_class_is_a_loss_that_falls_with_it() -> None:
-    nothing = torch.zeros(1, 64, 64)
-    little, much = (torch.full((1, 2, 64, 64), -9.0) for _ in range(2))
-    little[:, 0, 2:], much[:, 0, 20:] = 9.0, 9.0
-    little[:, 1, :2], much[:, 1, :20] = 9.0, 9.0
-    assert 0.3 < mask_loss(little, nothing).item() < mask_loss(much, nothing).item()

@@ -114,3 +114,21 @@ def test_photographs_of_the_project_s_data(data_root: Path) -> None:
     images, masks = episodes.task(6, 64, Generator().manual_seed(0))
     assert images.shape == (6, 3, 64, 64)
     assert masks.sum() > 0
+
+
+def test_pictures_without_a_class_come_from_photographs_that_were_annotated_for_it():
+    def mask(*labels):
+        drawn = torch.zeros((40, 40), dtype=torch.uint8)
+        for row, label in enumerate(labels):
+            drawn[20 * row : 20 * row + 20] = label
+        return drawn
+
+    masks = [mask(3, 4)] * 6 + [mask(4)] + [mask(9)]  # of 9 nobody told 3
+    images = [torch.full((3, 40, 40), 30 * index, dtype=torch.uint8) for index in range(8)]
+    episodes = NaturalEpisodes(tuple(images), tuple(masks), {3: tuple(range(6))})
+    assert episodes._others(3) == [6]
+    assert [bool(part.any()) for part in episodes.task(4, 32, Generator().manual_seed(0), 2)[1]] == [True] * 2 + [
+        False
+    ] * 2
+    alone = NaturalEpisodes(tuple(images[:6]), tuple(masks[:6]), {3: tuple(range(6))})
+    assert bool(alone.task(4, 32, Generator().manual_seed(0), 2)[1].flatten(1).any(1).all())

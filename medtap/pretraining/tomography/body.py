@@ -64,7 +64,7 @@ def _draw_target(atlas: Atlas, generator: Generator) -> Tensor:
 
 
 def _filler(target: list[int], parents: list[int]) -> Tensor:
-    """For each label itself, but for a target's the least label around it that is none."""
+    """For each label itself, but for a target's the innermost label around it that is none."""
     filler = list(range(len(parents)))
     for label in sorted(target):
         filler[label] = filler[parents[label]]

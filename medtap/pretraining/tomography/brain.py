@@ -64,8 +64,6 @@ def _slices(n: int, target: Tensor, generator: Generator, lacking: int) -> Tenso
 
 def _of_least(shares: Tensor, generator: Generator) -> Tensor:
     """Of shares [L,n], 1 to 2 at random where there is nothing, and less than 0 where there is more."""
-    if shares.shape[1] == 0:
-        return shares
     return (shares == 0) * (1 + torch.rand(shares.shape, generator=generator)) - shares
 
 
