@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from medtap.pretraining.folds import FoldEpisodes, FoldOptions, read_fold
 from medtap.pretraining.losses import episode_iou
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
 from medtap.pretraining.natural import NaturalEpisodes
-from medtap.pretraining.start import start_from_mean
+from medtap.pretraining.start import start_from
 from medtap.processes import join_processes, place
 
 _VALIDATION_SEED = 987_654
@@ -56,8 +56,7 @@ class Recipe:
         seed: of everything.
         validation: batches of each family of the last stage's mix that validate a checkpoint.
         folds: Pascal or COCO to draw tasks from, where a stage's mix has ``fold``.
-        weights: a folder whose weights the training starts from, see `start_from`, or several of which it takes the
-            mean; random ones when empty.
+        weights: a folder whose weights the training starts from, see `start_from`; random ones when empty.
     """
 
     network: str
@@ -67,7 +66,7 @@ class Recipe:
     seed: int = 0
     validation: int = 6
     folds: FoldOptions = field(default_factory=FoldOptions)
-    weights: str | Sequence[str] = ""
+    weights: str = ""
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -138,7 +137,7 @@ def _starting_network(recipe: Recipe) -> FewShotSegmenter:
     if not network.looks_at_support:
         raise OptionError(f"{recipe.network!r} looks at no support image", expected="a network that learns by episodes")
     if recipe.weights:
-        start_from_mean(network, [recipe.weights] if isinstance(recipe.weights, str) else recipe.weights)
+        start_from(network, recipe.weights)
     return network
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +41,6 @@ def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
         network.rates, network.targets = given.rates, given.targets
     else:
         _take(network.encoder, given.encoder.state_dict(), folder)
-
-
-def start_from_mean(network: FewShotSegmenter, folders: Sequence[str | Path]) -> None:
-    """Give a network the mean of the weights of folders, a model soup (Wortsman et al., ICML 2022).
-
-    They should have one ancestor. Learned rates and targets are those of the last.
-
-    Raises:
-        WeightsError: as `start_from`, of any of them.
-    """
-    total: dict[str, Tensor] = {}
-    for folder in folders:
-        start_from(network, folder)
-        share = {name: value / len(folders) for name, value in network.state_dict().items()}
-        total = {name: total[name] + value for name, value in share.items()} if total else share
-    network.load_state_dict(total)
 
 
 def _backbone(network: FewShotSegmenter, folder: Path) -> ConvNextV2 | PreTrainedModel:

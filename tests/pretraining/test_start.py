@@ -14,7 +14,7 @@ from medtap.networks import BUILDERS, save_network
 from medtap.networks.convnext import ConvNextV2
 from medtap.networks.hsnet import HsnetSegmenter
 from medtap.networks.pfenet import PfenetSegmenter
-from medtap.pretraining.start import start_from, start_from_mean
+from medtap.pretraining.start import start_from
 from tests.networks.official_hypercorrelation import HEAD
 from tests.networks.official_prior_guided import BINS, WIDTH, tiny_encoder
 from tests.networks.tiny_blocks import blank_dcama, tiny_resnet
@@ -37,19 +37,6 @@ def test_a_network_of_the_same_name_gives_all_its_weights(tmp_path: Path) -> Non
     assert not same(network.decoder, given.decoder)
     start_from(network, tmp_path)
     assert same(network, given)
-
-
-def test_several_networks_give_the_mean_of_their_weights_and_the_last_its_rates(tmp_path: Path) -> None:
-    folders, given = [tmp_path / "one", tmp_path / "two", tmp_path / "three"], []
-    for number, folder in enumerate(folders):
-        given.append(blank_dcama("resnet50"))
-        given[-1].rates = {"lora": {"layer": float(number)}}
-        save_network(given[-1], folder, {}, torch.float32)
-    network = blank_dcama("resnet50")
-    start_from_mean(network, folders)
-    assert network.rates["lora"]["layer"] == 2.0
-    for parameters in zip(network.parameters(), *(each.parameters() for each in given), strict=True):
-        torch.testing.assert_close(parameters[0], sum(parameters[1:]) / 3)
 
 
 def test_a_network_of_another_name_gives_its_encoder(tmp_path: Path) -> None:
