@@ -183,7 +183,7 @@ def _steps(
         if options.schedule == "per_group":
             yield from _groups(seen, labels, options, generator, volumes)
             return
-        drawn = options.drawn if options.schedule == "per_pass" else None
+        drawn = options.drawn or None if options.schedule == "per_pass" else None
         shots = leave_one_out(len(images), drawn, generator, volumes)
     queries, shots = torch.arange(len(shots), device=images.device), shots.to(images.device)
     for step in queries.split(1) if options.schedule == "per_support" else [queries]:

@@ -26,8 +26,9 @@ class TapOptions:
             `medtap.losses`.
         schedule: ``per_support`` steps after each pseudo-query (the paper's), ``per_pass`` after all of them together,
             ``per_group`` after each of the groups that a pass shares the support set out to at random.
-        drawn: with ``per_pass``, supports drawn anew for each pseudo-query, so that cost grows with K, not its square;
-            with ``per_group``, a group is of one more at most, segmented by one another.
+        drawn: with ``per_pass``, so many supports drawn anew for each pseudo-query, so that cost grows with K, not its
+            square; 0 takes all of the others.
+        group: with ``per_group``, images of a group at most, segmented by one another.
         rates: ``learned`` multiplies the learning rate of each layer by what the network learned for the adapter in
             meta-training, where it did; ``even`` does not.
         augment: with K > 1, what views of the support images are trained on, see ``augmented_views``: ``none``,
@@ -47,7 +48,8 @@ class TapOptions:
     weight_decay: float = 0.01
     loss: str = "dice_ce"
     schedule: str = "per_pass"
-    drawn: int = 5
+    drawn: int = 0
+    group: int = 6
     rates: str = "learned"
     augment: str = "none"
     views: int = 3
@@ -66,7 +68,8 @@ class TapOptions:
                 (f"a weight decay of at least 0, not {self.weight_decay}", self.weight_decay >= 0),
                 (f"a loss of {' or '.join(LOSSES)}, not {self.loss!r}", self.loss in LOSSES),
                 (f"a schedule of {' or '.join(SCHEDULES)}, not {self.schedule!r}", self.schedule in SCHEDULES),
-                (f"drawn of at least 1, not {self.drawn}", self.drawn >= 1),
+                (f"drawn of at least 0, not {self.drawn}", self.drawn >= 0),
+                (f"a group of at least 2, not {self.group}", self.group >= 2),
                 (f"rates of {' or '.join(RATES)}, not {self.rates!r}", self.rates in RATES),
                 (f"augment of {', '.join(AUGMENTATIONS)}, not {self.augment!r}", self.augment in AUGMENTATIONS),
                 (f"views of at least 0, not {self.views}", self.views >= 0),
@@ -91,5 +94,5 @@ class TapOptions:
         if self.schedule == "per_pass":
             return 1
         if self.schedule == "per_group":
-            return -(-shots // (self.drawn + 1))
+            return -(-shots // self.group)
         return shots if shots > 1 else 1 + self.views

@@ -96,6 +96,12 @@ def test_supports_are_drawn_anew_in_every_pass() -> None:
     assert not torch.equal(steps[0].shots, steps[1].shots)
 
 
+def test_all_other_supports_are_taken_where_none_are_drawn() -> None:
+    support = support_set(8)
+    ((_, step),) = pseudo_queries(support.images, support.masks, TapOptions(passes=1), Generator())
+    assert step.shots.tolist() == [[other for other in range(8) if other != query] for query in range(8)]
+
+
 def test_views_stand_in_for_the_images() -> None:
     support, options = support_set(2), TapOptions(passes=2, augment="mirrored")
     (_, first), (_, second) = pseudo_queries(support.images, support.masks, options, Generator().manual_seed(0))
@@ -218,13 +224,16 @@ def test_auxiliary_loss_trains_and_is_left_out_of_what_is_told(monkeypatch: pyte
 
 def test_options_that_cannot_be_are_refused_all_at_once() -> None:
     with pytest.raises(OptionError) as refusal:
-        TapOptions(passes=-1, learning_rate=0, weight_decay=-1, schedule="per_step", drawn=0, views=-1, loss="dice")
+        TapOptions(
+            passes=-1, learning_rate=0, weight_decay=-1, schedule="per_step", drawn=-1, group=1, views=-1, loss="dice"
+        )
     for mistake in (
         "passes of at least 0, not -1",
         "a learning rate above 0, not 0",
         "a weight decay of at least 0, not -1",
         "a schedule of per_pass or per_group or per_support, not 'per_step'",
-        "drawn of at least 1, not 0",
+        "drawn of at least 0, not -1",
+        "a group of at least 2, not 1",
         "a loss of focal or dice_ce, not 'dice'",
         "views of at least 0, not -1",
     ):

@@ -115,7 +115,7 @@ def test_of_a_single_image_nothing_is_forgiven_and_half_is_the_most() -> None:
 
 def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     support, (network, attached) = support_set(8), attached_network()
-    options = TapOptions(passes=3, schedule="per_group", drawn=1, seed=2)
+    options = TapOptions(passes=3, schedule="per_group", group=2, seed=2)
     steps: list[int] = []
     run = SupportTraining.run
     monkeypatch.setattr(
