@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 IGNORED = -100
-_SMOOTH = 100.0  # pixels
-_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, smooth_nr=_SMOOTH, smooth_dr=_SMOOTH)
+SMOOTH = 100.0
+"""Pixels that the Dice loss is smoothed by."""
+_DICE = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, smooth_nr=SMOOTH, smooth_dr=SMOOTH)
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From logits [B,C,H,W] and labels [B,H,W] to a scalar, of B pictures the mean of what each gives alone."""

@@ -15,6 +15,7 @@ from medtap.adapters import Adapter, Lora
 from medtap.benchmarks.method import Learnt
 from medtap.half_precision import compact
 from medtap.inference import PlaneInferer
+from medtap.losses import SMOOTH
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import weights_sha256
 from medtap.precision import has_bfloat16
@@ -104,8 +105,15 @@ class TapMethod:
 
 
 def _described(options: TapOptions, device: str) -> dict[str, Any]:
-    """The options, as the first journals had them: the precision told where it is not single, a patience where set."""
-    later = {"precision": False, "patience": options.patience > 0, "loss": options.loss != "focal"}
+    """The options, as the first journals had them: what came later is told where it makes a difference."""
+    later = {
+        "precision": False,  # below, where it is not single
+        "patience": options.patience > 0,
+        "loss": options.loss != "focal",
+        "group": options.schedule == "per_group",
+    }
     told = {name: value for name, value in vars(options).items() if later.get(name, True)}
+    if options.loss == "dice_ce" or options.guard == "held_out":
+        told["smooth"] = SMOOTH
     low = options.precision == "bfloat16" or (options.precision == "auto" and has_bfloat16(device))
     return told | {"precision": "bfloat16"} if low and options.passes else told

@@ -44,10 +44,26 @@ def test_precision_is_told_where_it_is_not_single(monkeypatch, precision, able, 
 
 
 def test_description_is_the_one_of_the_first_journals():
-    told = method(precision="float32", passes=4, loss="focal", learning_rate=1e-3).describe()
+    told = method(precision="float32", passes=4, loss="focal", learning_rate=1e-3, drawn=5).describe()
     assert told.keys() == {"network", "weights_sha256", "size", "device", "adapter", "tap", "inference"}
     assert told["adapter"] == {"method": "lora", "rank": 2, "alpha": None, "dropout": 0.0, "targets": "auto"}
     assert told["tap"] == {
         "passes": 4, "learning_rate": 1e-3, "weight_decay": 0.01, "schedule": "per_pass", "drawn": 5,
         "rates": "learned", "augment": "none", "views": 3, "average": 0, "guard": "none", "seed": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"loss": "focal"}, {}),
+        ({"loss": "dice_ce"}, {"loss": "dice_ce", "smooth": 100.0}),
+        ({"loss": "focal", "guard": "held_out"}, {"smooth": 100.0}),
+        ({"loss": "focal", "schedule": "per_group"}, {"group": 6}),
+        ({"loss": "focal", "patience": 2}, {"patience": 2}),
+    ],
+)
+def test_what_came_later_is_told_where_it_makes_a_difference(options, told):
+    later = ("loss", "smooth", "group", "patience")
+    described = tap_method._described(TapOptions(**{"guard": "none", **options}), "cpu")
+    assert {name: described[name] for name in later if name in described} == told
