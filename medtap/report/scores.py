@@ -11,7 +11,6 @@ SCORES_SHOWN = {
     "surface_dice": "surface Dice",
     "hd95": "HD95",
     "miou": "mIoU (pooled)",
-    "pooled_dice": "Dice (pooled)",
     "fb_iou": "FB-IoU (pooled)",
 }
 """Keys of ``metrics.json`` that tables show, with what they are called there."""
