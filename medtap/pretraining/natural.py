@@ -101,7 +101,7 @@ class NaturalEpisodes:
     def _crop(self, index: int, label: int, size: int, generator: Generator) -> Task:
         """A random square of a photograph, with enough of the class if it has any, resized to S, perhaps mirrored."""
         image, mask = self.images[index], self.masks[index]
-        least = self.least_share if label in self._labels[index] else 0
+        least = self.least_share if index in self.members[label] else 0
         for _ in range(8):
             side = int(min(mask.shape) * float(uniform(0.5, 1.0, (1,), generator)))
             top, left = (pick(0, extent - side, generator) for extent in mask.shape)
