@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from medtap.adapters import AttachedAdapter, build_adapter
 from medtap.ensembles import mean_prediction, support_subsets
-from medtap.errors import WeightsError
+from medtap.errors import OptionError, WeightsError
 from medtap.half_precision import compact
-from medtap.networks.classes import recall_classes, remember_classes
+from medtap.networks.classes import recall_by_itself, recall_classes, remember_classes
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, share_weights
 from medtap.networks.zoo import load_network, read_tensors, weights_sha256
 from medtap.outputs import atomic_write, write_json
@@ -42,6 +42,8 @@ class AdaptedSegmenter(nn.Module):
         adapter: the adapter's values by name, which are all that was trained; empty where none were given.
         subsets: how many subsets of the support set a query is segmented by beside the whole set, their predictions
             averaged; see ``support_subsets``. It is no part of what is saved.
+        self_support: whether a query is then segmented once more with its own prediction as one more shot; see
+            ``recall_by_itself``. Nor is it saved.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class AdaptedSegmenter(nn.Module):
         record: AdaptationRecord | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.classes, self.record, self.subsets = network, tuple(classes), record, 0
+        self.network, self.classes, self.record = network, tuple(classes), record
+        self.subsets, self.self_support = 0, False
         self.adapter = dict(adapter or {})
         self._kept = len(memory)
         for index, kept in enumerate(memory):
@@ -88,16 +91,28 @@ class AdaptedSegmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Segment images [B,3,H,W] in [0,1], of any size: logits [B,N+1,H,W], background first.
 
-        With subsets, as ``mean_prediction``, each image encoded once all the same.
+        With subsets, as ``mean_prediction``, each image encoded once all the same, by itself too.
 
         Raises:
-            OptionError: the support set does not have so many subsets.
+            OptionError: the support set does not have so many subsets, or an image that is to support itself is of
+                another size than the support images.
         """
         query, size = self.network.encode(image), image.shape[-2:]
-        whole = recall_classes(self.network, query, self.memory, size)
-        if self.subsets == 0:
-            return whole
-        return mean_prediction(torch.cat([whole.unsqueeze(0), self._by_subsets(query, size)]))
+        logits = recall_classes(self.network, query, self.memory, size)
+        if self.subsets:
+            logits = mean_prediction(torch.cat([logits.unsqueeze(0), self._by_subsets(query, size)]))
+        if self.self_support:
+            self._refuse_another(size)
+            logits = recall_by_itself(self.network, query, self.memory, logits)
+        return logits
+
+    def _refuse_another(self, size: torch.Size) -> None:
+        if size != (self.size, self.size):
+            raise OptionError(
+                "an image supports itself at the support set's size alone",
+                expected=f"{self.size} x {self.size} px",
+                found=f"{size[0]} x {size[1]}",
+            )
 
     def _by_subsets(self, query: Features, size: torch.Size) -> Tensor:
         """Decode query features [B,C,h,w] by each of S subsets in one batch: logits [S,B,N+1,H,W]."""

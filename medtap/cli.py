@@ -79,6 +79,7 @@ def predict(
     clean: o.Clean = "none",
     flips: o.Flips = "none",
     subsets: o.Subsets = 0,
+    self_support: o.SelfSupport = False,
     query_size: o.QuerySize = None,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -92,6 +93,7 @@ def predict(
         "clean": clean,
         "flips": flips,
         "subsets": subsets,
+        "self_support": self_support,
         "query_size": query_size,
         "overwrite": overwrite,
         "progress": console.progress,
@@ -115,6 +117,7 @@ def evaluate(
     clean: o.Clean = "none",
     flips: o.Flips = "none",
     subsets: o.Subsets = 0,
+    self_support: o.SelfSupport = False,
     query_size: o.QuerySize = None,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -128,6 +131,7 @@ def evaluate(
         "clean": clean,
         "flips": flips,
         "subsets": subsets,
+        "self_support": self_support,
         "query_size": query_size,
         "overwrite": overwrite,
         "progress": console.progress,

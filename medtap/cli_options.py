@@ -77,6 +77,9 @@ Flips = Annotated[
     str, typer.Option(help="Average with mirror images: none, horizontal (twice the time), both (four times).")
 ]
 Subsets = Annotated[int, typer.Option(help="Average with so many subsets of the support set.")]
+SelfSupport = Annotated[
+    bool, typer.Option("--self-support", help="Segment each image twice, its own mask as one more shot.")
+]
 Clean = Annotated[
     str,
     typer.Option(help="Clean masks class by class: none, largest (piece alone), holes, both, auto (as support masks)."),

@@ -85,7 +85,7 @@ class TapMethod:
         """
         self.inference.refuse_unfit(support.shots)
         adapted = take_a_peek(self.network, support, self.adapter, self.options, self.device)
-        adapted.subsets = self.inference.subsets
+        self.inference.set_on(adapted)
         inferer = PlaneInferer(self.inference.query_size or self.size, flips=self.inference.flips)
 
         def segment(images: Tensor) -> Tensor:

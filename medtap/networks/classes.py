@@ -47,6 +47,29 @@ def recall_classes(
     return beside_background(network.resize(class_leads(torch.stack(binary)), size))
 
 
+def recall_by_itself(network: FewShotSegmenter, query: Features, memory: Memory, logits: Tensor) -> Tensor:
+    """Segment queries once more, each with its own prediction as one more shot.
+
+    A query resembles itself more than any support image: self-support, as Fan et al. (ECCV 2022) match prototypes, here
+    of whatever the network remembers of a shot.
+
+    Args:
+        network: the network that made the memory.
+        query: features [B,C,h,w] of B queries.
+        memory: [N,K,...] of N classes.
+        logits: [B,N+1,H,W] found so far, whose softmax is the masks of the new shot.
+
+    Returns:
+        Logits [B,N+1,H,W], background first.
+    """
+    found, itself, binary = logits.softmax(1), tuple(level.unsqueeze(1) for level in query), []
+    for label in range(memory[0].shape[0]):
+        own = network.remember(itself, found[:, label + 1 : label + 2])
+        whole = (kept[label : label + 1].expand(query[0].shape[0], *kept.shape[1:]) for kept in memory)
+        binary.append(network.recall(query, tuple(torch.cat(pair, dim=1) for pair in zip(whole, own, strict=True))))
+    return beside_background(network.resize(class_leads(torch.stack(binary)), logits.shape[-2:]))
+
+
 def class_leads(binary_logits: Tensor) -> Tensor:
     """By how much the foreground of N binary decodes [N,B,2,H,W] leads over their background, [B,N,H,W]."""
     return (binary_logits[:, :, 1] - binary_logits[:, :, 0]).transpose(0, 1)

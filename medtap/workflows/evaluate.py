@@ -62,7 +62,7 @@ def evaluate(
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
         note: what the report says of the data.
-        how: ``clean``, ``flips``, ``subsets`` and ``query_size``, as `SegmentOptions` takes them.
+        how: ``clean``, ``flips``, ``subsets``, ``self_support`` and ``query_size``, as `SegmentOptions` takes them.
 
     Returns:
         The content of ``metrics.json``, and what became of the cases.

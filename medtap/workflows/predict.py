@@ -120,7 +120,7 @@ def predict(
         compile_network: whether torch compiles the network first, see ``compile_forward``.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
-        how: ``clean``, ``flips``, ``subsets`` and ``query_size``, as `SegmentOptions` takes them.
+        how: ``clean``, ``flips``, ``subsets``, ``self_support`` and ``query_size``, as `SegmentOptions` takes them.
 
     Raises:
         MedtapError: an input, option or output is refused before any work.
@@ -172,12 +172,12 @@ def load_for(adapter: str | Path, wanted: SegmentOptions) -> AdaptedSegmenter:
     """Load an adapter to segment in a certain way.
 
     Raises:
-        OptionError: its support set does not have so many subsets.
+        OptionError: its support set does not have so many subsets, or its network cannot support itself.
         WeightsError: as ``load_adapted``.
     """
     adapted = load_adapted(adapter)
     wanted.refuse_unfit(record_of(adapted).shots)
-    adapted.subsets = wanted.subsets
+    wanted.set_on(adapted)
     return adapted
 
 

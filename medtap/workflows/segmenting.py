@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from medtap.adapted import AdaptedSegmenter
 from medtap.ensembles import FLIPS, support_subsets
 from medtap.errors import OptionError
 from medtap.inference import input_size
@@ -21,12 +22,15 @@ class SegmentOptions:
         clean: how masks are cleaned, a name in `medtap.workflows.clean.CLEANING`.
         flips: mirror images whose predictions are averaged, a name in `medtap.ensembles.FLIPS`.
         subsets: how many subsets of the support set segment too, averaged with the whole; 0 for the whole alone.
+        self_support: whether each image is then segmented once more, its own prediction as one more shot; not with
+            ``query_size``.
         query_size: side in pixels of the network's input; that of the support set when None.
     """
 
     clean: str = "none"
     flips: str = "none"
     subsets: int = 0
+    self_support: bool = False
     query_size: int | None = None
 
     def __post_init__(self) -> None:
@@ -34,6 +38,9 @@ class SegmentOptions:
         refuse_unknown_choice("unknown flips", self.flips, FLIPS)
         if self.subsets < 0:
             raise OptionError("subsets of the support set cannot be fewer than none", found=str(self.subsets))
+        if self.self_support and self.query_size is not None:
+            remedy = "adapt with --size instead of --query-size, or leave out --self-support"
+            raise OptionError("an image supports itself at the support set's size alone", remedy=remedy)
         input_size(self.query_size, 0)
 
     def refuse_unfit(self, shots: int) -> None:
@@ -44,6 +51,19 @@ class SegmentOptions:
         """
         if self.subsets:
             support_subsets(shots, self.subsets)
+
+    def set_on(self, adapted: AdaptedSegmenter) -> None:
+        """Have an adapted network segment by subsets and by itself as asked.
+
+        Raises:
+            OptionError: it looks at no support image, so that no image can support itself.
+        """
+        if self.self_support and not adapted.network.looks_at_support:
+            raise OptionError(
+                f"{adapted.network.name!r} looks at no support image: no image can support itself",
+                remedy="leave out --self-support",
+            )
+        adapted.subsets, adapted.self_support = self.subsets, self.self_support
 
     @property
     def given(self) -> dict[str, Any]:

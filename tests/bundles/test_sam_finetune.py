@@ -85,6 +85,12 @@ def test_it_segments_in_the_images_own_format(trained, tmp_path) -> None:
     assert (tmp_path / "masks" / "report.html").is_file()
 
 
+def test_options_of_segmenting_reach_the_network(trained, tmp_path) -> None:
+    folders = {"adapter_dir": str(trained["models"]), "dataset_dir": str(trained["images"])}
+    made = workflow("inference", output_dir=str(tmp_path / "masks"), device="cpu", subsets=2, **folders)
+    assert made.parser.get_parsed_content("network_def").subsets == 2
+
+
 def test_inference_is_that_of_the_other_bundles_but_for_its_model() -> None:
     own, like = config("inference"), json.loads((LIKE / "configs" / "inference.json").read_text())
     assert own.keys() - like.keys() == {"adapter_dir"}

@@ -36,6 +36,16 @@ def test_masks_are_those_of_adapt_and_predict(workflow, support, lesions, tmp_pa
     assert "--clean auto --flips horizontal --subsets 1 --query-size 64" in page
 
 
+def test_images_support_themselves_as_in_predict(workflow, support, lesions, tmp_path):
+    folders = {"dataset_dir": str(lesions[0])}
+    for how in ({}, {"self_support": True}):
+        workflow("inference", size=96, **support, **folders, output_dir=str(tmp_path / f"{bool(how)}"), **how).run()
+    adapter = tmp_path / "True" / "adapter"
+    predict(adapter, lesions[0], tmp_path / "predicted", device="cpu", self_support=True)
+    assert masks_in(tmp_path / "True") == masks_in(tmp_path / "predicted")
+    assert masks_in(tmp_path / "True") != masks_in(tmp_path / "False")
+
+
 def test_own_model_is_used_at_another_size(workflow, lesions, tmp_path):
     folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}
     made = workflow("inference", query_size=128, **folders)

@@ -7,7 +7,7 @@ import torch
 
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapters import Lora
-from medtap.networks.classes import recall_classes, remember_classes
+from medtap.networks.classes import recall_by_itself, recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, unfold_shots
 from medtap.networks.shots import leave_one_out
 from tests.networks.tiny_heads import HEADS
@@ -50,6 +50,20 @@ def test_logits_have_the_size_of_the_query(network: FewShotSegmenter, height: in
     logits = network(random_images(1, height, width), random_images(2, 64, 80, seed=1).unsqueeze(0), masks)
     assert logits.shape == (1, 2, height, width)
     assert logits.isfinite().all()
+
+
+@torch.no_grad()
+def test_a_query_is_one_more_shot_by_its_own_prediction(network: FewShotSegmenter) -> None:
+    side, masks = network.size, random_masks(2, 2, network.size)
+    query = network.encode(random_images(3, side, seed=5))
+    memory = remember_classes(network, network.encode(random_images(2, side)), masks, 2)
+    first = recall_classes(network, query, memory, torch.Size((side, side)))
+    again = recall_by_itself(network, query, memory, first)
+    assert again.shape == first.shape == (3, 3, side, side)
+    assert again.isfinite().all()
+    assert not torch.allclose(again, first)
+    one = tuple(level[1:2] for level in query)
+    torch.testing.assert_close(recall_by_itself(network, one, memory, first[1:2]), again[1:2], atol=1e-3, rtol=1e-3)
 
 
 @torch.no_grad()

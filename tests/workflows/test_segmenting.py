@@ -43,6 +43,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
         ({"subsets": -1}, "subsets of the support set cannot be fewer than none; found -1"),
         ({"subsets": 3}, "expected 0 to 2 subsets of 2 shots; found 3"),
         ({"query_size": 16}, "expected 32 px or more; found 16"),
+        ({"query_size": 64, "self_support": True}, "an image supports itself at the support set's size alone"),
         ({"query_sise": 64}, "unknown option 'query_sise' .did you mean 'query_size'"),
     ],
 )
@@ -100,6 +101,12 @@ def test_subsets_change_what_is_found(
     assert (first != second).any()
     with pytest.raises(OptionError, match="with one shot there is nothing to leave out"):
         predict(volume_adapter, scan, tmp_path / "one", subsets=1)
+
+
+def test_images_support_themselves(skin_adapter: Path, lesions: Folders, tmp_path: Path) -> None:
+    predict(skin_adapter, lesions[0], tmp_path / "out", self_support=True, flips="horizontal")
+    assert "--self-support" in (tmp_path / "out" / "report.html").read_text()
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["options"]["self_support"] is True
 
 
 @pytest.mark.parametrize("size", [96, 100])

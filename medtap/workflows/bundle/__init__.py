@@ -7,6 +7,7 @@ from medtap.workflows.bundle.folder_cases import FolderCases
 from medtap.workflows.bundle.model import Adaptation, ShippedModel, adapted_network, choose_model, class_names
 from medtap.workflows.bundle.steps import postprocessing, preprocessing
 from medtap.workflows.bundle.weights import write_model
+from medtap.workflows.predict import load_for
 
 __all__ = [
     "Adaptation",
@@ -19,6 +20,7 @@ __all__ = [
     "choose_model",
     "class_names",
     "finish_command",
+    "load_for",
     "postprocessing",
     "preprocessing",
     "start_command",

@@ -23,6 +23,7 @@ from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
 from medtap.support_shape import ClassShape, support_shape
 from medtap.workflows.adapt import gather_support, write_adaptation
+from medtap.workflows.segmenting import SegmentOptions
 
 ADAPTER = "adapter"
 """Folder, below the output's, of the adapter that a bundle made."""
@@ -153,7 +154,9 @@ def class_names(classes: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(str(name).strip() for name in listed)
 
 
-def adapted_network(network: str, classes: Sequence[str], shots: int, subsets: int = 0) -> AdaptedSegmenter:
+def adapted_network(
+    network: str, classes: Sequence[str], shots: int, segmenting: SegmentOptions | None = None
+) -> AdaptedSegmenter:
     """A bundle's ``network_def``, to be filled by ``model.pt`` or by an adaptation.
 
     Args:
@@ -161,13 +164,13 @@ def adapted_network(network: str, classes: Sequence[str], shots: int, subsets: i
         classes: names of labels 1 to N.
         shots: K that ``model.pt`` was adapted with. What is loaded may have another, but `monai.bundle.load` passes
             over tensors of another shape in silence.
-        subsets: how many subsets of the support set segment too.
+        segmenting: how it segments; plainly when None.
 
     Raises:
-        MedtapError: there is no such network.
+        MedtapError: there is no such network, or it cannot segment so.
     """
     adapted = AdaptedSegmenter.blank(load_network(network), tuple(classes), shots)
-    adapted.subsets = subsets
+    (segmenting or SegmentOptions()).set_on(adapted)
     return adapted
 
 

@@ -1,0 +1,87 @@
+"""An adapted network that takes an image with its own prediction for one more shot."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+
+from medtap.adaptation import TapOptions, take_a_peek
+from medtap.adapted import AdaptedSegmenter
+from medtap.adapters import Lora
+from medtap.errors import OptionError
+from medtap.workflows import SegmentOptions
+from tests.networks.tiny_sam import tiny_sam
+from tests.tiny import SIZE, random_images, support_set, tiny_network
+
+
+def adapted(shots: int = 3, classes: int = 2, **how: object) -> AdaptedSegmenter:
+    network = take_a_peek(tiny_network(), support_set(shots, classes), Lora(rank=2), TapOptions(passes=1))
+    SegmentOptions(**how).set_on(network)
+    return network
+
+
+def logits(network: AdaptedSegmenter, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return network(images)
+
+
+@pytest.mark.parametrize(("shots", "classes"), [(1, 1), (3, 2)])
+@torch.no_grad()
+def test_each_image_is_one_more_shot_of_its_own(shots: int, classes: int) -> None:
+    network, support, images = adapted(shots, classes), support_set(shots, classes), random_images(3, seed=7)
+    found = logits(network, images).softmax(1)
+    network.self_support = True
+    seen = logits(network, images)
+    for index, image in enumerate(images):
+        shown = torch.cat([support.images, image[None]]).unsqueeze(0)
+        for label in range(1, classes + 1):
+            masks = torch.cat([(support.masks == label).float(), found[index : index + 1, label]]).unsqueeze(0)
+            binary = network.network(image[None], shown, masks)[0]
+            torch.testing.assert_close(seen[index, label], binary[1] - binary[0], atol=2e-3, rtol=2e-3)
+    assert not torch.allclose(seen.softmax(1), found)
+
+
+def test_subsets_find_what_it_is_shown() -> None:
+    images = random_images(2)
+    alone, after_subsets = adapted(self_support=True), adapted(self_support=True, subsets=3)
+    assert not torch.equal(logits(alone, images), logits(after_subsets, images))
+    torch.testing.assert_close(logits(alone, images), logits(after_subsets, images), atol=0.5, rtol=0.5)
+
+
+def test_each_image_is_encoded_once_and_comes_out_the_same_alone() -> None:
+    network, images, seen = adapted(self_support=True), random_images(3), []
+    network.network.encoder.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    at_once = logits(network, images)
+    assert seen == [3]
+    alone = torch.cat([logits(network, image[None]) for image in images])
+    torch.testing.assert_close(alone, at_once, atol=1e-5, rtol=1e-4)
+
+
+def test_off_is_the_default_and_it_is_not_saved() -> None:
+    assert not AdaptedSegmenter.blank(tiny_network(), ("one",)).self_support
+    assert adapted(self_support=True).state_dict().keys() == adapted().state_dict().keys()
+
+
+def test_another_size_than_the_support_set_s_is_refused() -> None:
+    with pytest.raises(OptionError, match=f"support set's size alone; expected {SIZE} x {SIZE} px; found 96 x {SIZE}"):
+        logits(adapted(self_support=True), random_images(1, 96, SIZE))
+
+
+def test_a_network_that_looks_at_no_support_image_is_refused() -> None:
+    network = take_a_peek(tiny_sam(), support_set(2), Lora(rank=2), TapOptions(passes=1))
+    with pytest.raises(OptionError, match="'sam' looks at no support image: no image can support itself"):
+        SegmentOptions(self_support=True).set_on(network)
+    SegmentOptions().set_on(network)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_torchscript_traces_it_for_any_batch() -> None:
+    network, file = adapted(self_support=True), io.BytesIO()
+    torch.jit.save(torch.jit.trace(network, random_images(1)), file)
+    file.seek(0)
+    images = random_images(2, seed=9)
+    with torch.no_grad():
+        traced = torch.jit.load(file)(images)
+    torch.testing.assert_close(traced, logits(network, images), atol=1e-5, rtol=1e-4)
