@@ -72,7 +72,8 @@ class TapMethod:
     def describe(self) -> dict[str, Any]:
         """What decides its results."""
         adapter = {"method": self.adapter.name, **self.adapter.options()}
-        told = {"adapter": adapter, "tap": _described(self.options, self.device), "inference": asdict(self.inference)}
+        inference = {name: value for name, value in asdict(self.inference).items() if name != "self_support" or value}
+        told = {"adapter": adapter, "tap": _described(self.options, self.device), "inference": inference}
         network = {"network": self.network.name, "weights_sha256": weights_sha256(self.network)}
         return {**network, "size": self.size, "device": self.device, **told}
 
