@@ -20,7 +20,7 @@ from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.passes import SupportTraining
+from medtap.passes import SupportTraining, show_a_class
 from medtap.precision import autocast
 from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
@@ -59,14 +59,15 @@ def take_a_peek(
     adapter, options = (adapter or Lora()).suited(segmenter), options or TapOptions()
     keep_large_buffers()
     network = share_weights(segmenter).to(device).eval().requires_grad_(False)
-    images, masks = support.images.to(device), support.masks.to(device)
+    images, masks, volumes = support.pictures
+    images, masks = images.to(device), masks.to(device)
     rates = network.rates.get(adapter.name, {}) if options.rates == "learned" else {}
     start = time.perf_counter()
     with seeded(options.seed, device):
         attached = adapter.attach(adapter.part(network))
         training = SupportTraining(network, attached, len(support.classes), options, rates)
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
-            course = _guarded(training, images, masks, support.volumes)
+            course = _guarded(training, images, masks, volumes)
     give_back_buffers()
     adapted = merged(network, attached, attached.state_dict(), support)
     adapted.record = record_of_course(segmenter, support, adapter, options, course, time.perf_counter() - start)
@@ -101,7 +102,7 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
         return training.run(images, masks, volumes), {}
     held_out = held_out_losses(training, images, masks, volumes)
     losses = training.run(images, masks, volumes)
-    seen = seen_by_guard(held_out, len(images))
+    seen = seen_by_guard(held_out, int(show_a_class(masks).sum()))
     weaken(training.attached, options.seed, seen["strength"])
     return losses, seen
 

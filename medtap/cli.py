@@ -39,6 +39,7 @@ def adapt(
     patience: o.Patience = None,
     guard: o.Guard = None,
     shots: o.Shots = 5,
+    lacking: o.Lacking = 0,
     size: o.Size = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
@@ -60,6 +61,7 @@ def adapt(
         "axis": axis,
         "mask_threshold": mask_threshold,
         "classes": console.names(classes),
+        "lacking": lacking,
     }
     run: dict[str, Any] = {"network": network, "adapter": adapter, "options": options, "shots": shots, "device": device}
     run |= {"size": size}

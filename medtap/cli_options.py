@@ -63,6 +63,10 @@ Guard = Annotated[
     ),
 ]
 Shots = Annotated[int, typer.Option(help="How many annotated images to learn from.")]
+Lacking = Annotated[
+    int,
+    typer.Option(help="So many images of empty masks, or planes without foreground, to learn to find nothing in."),
+]
 Seed = Annotated[int, typer.Option(help="Draws the support set and the adapter's initial values.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -26,13 +27,17 @@ SMALLEST_FOREGROUND = 0.01
 
 @dataclass(frozen=True)
 class _Reading:
-    """How one draw reads its cases; ``names`` are those of the classes, where known."""
+    """How one draw reads its cases; ``names`` are those of the classes, where known.
+
+    With ``lacking``, images may show no class, and are then no shots.
+    """
 
     seed: int
     size: int
     axis: str
     threshold: float | None
     names: tuple[str, ...] | None
+    lacking: bool
 
     @property
     def count(self) -> int | None:
@@ -53,6 +58,9 @@ class _Pair:
         return set(self.labels.unique().tolist()) - {0}
 
 
+_Planes: TypeAlias = Callable[[np.ndarray, np.random.Generator, _Reading], list[int | None]]
+
+
 def draw_support(
     cases: CaseList,
     *,
@@ -62,8 +70,12 @@ def draw_support(
     axis: str = "axial",
     mask_threshold: float | None = None,
     classes: Sequence[str] | None = None,
+    lacking: int = 0,
 ) -> SupportSet:
     """Draw K pairs: images, or planes of at least 1 % foreground from K different volumes as far as there are.
+
+    And pictures that show no class, where they are asked for: images of an empty mask, or planes without foreground, in
+    the same order of cases.
 
     The seed alone decides the order in which cases are taken. A pair is exchanged for a later one only where a
     class would otherwise be in no mask. Files are read one after another, no more of them than needed.
@@ -76,18 +88,21 @@ def draw_support(
         axis: axial, coronal or sagittal planes of volumes.
         mask_threshold: see `medtap.data.read_labels`.
         classes: names of the labels 1 to N; the layout's where None, and made up where it has none.
+        lacking: number of pictures that show no class. Without any, an image of an empty mask is refused.
 
     Raises:
-        SupportError: no shot asked for, fewer pairs than shots, an empty mask, or a class that no mask holds.
+        SupportError: no shot asked for, fewer pairs than shots, an empty mask, a class that no mask holds, or fewer
+            pictures without a class than asked for.
         InputError: an image or mask that cannot be read right.
         OptionError: an unknown axis, a negative seed or no size.
     """
     axis_codes(axis)
     annotated = [case for case in cases.cases if case.mask is not None]
-    _check_request(shots, seed, size, len(annotated))
+    _check_request(shots, lacking, seed, size, len(annotated))
     names = tuple(classes) if classes is not None else cases.classes
-    reading = _Reading(seed, size, axis, mask_threshold, names)
-    chosen = _choose(_candidates(annotated, reading), shots, reading.count)
+    reading = _Reading(seed, size, axis, mask_threshold, names, lacking > 0)
+    chosen = _choose(_candidates(annotated, reading, _eligible), shots, reading.count)
+    others = _take(_candidates(annotated, reading, _empty), lacking)
     masks = torch.stack([pair.labels for pair in chosen])
     return SupportSet.from_tensors(
         torch.stack([pair.image for pair in chosen]),
@@ -95,25 +110,29 @@ def draw_support(
         names or _made_up_names(int(masks.max())),
         sources=[pair.source for pair in chosen],
         axis=axis,
+        lacking=torch.stack([pair.image for pair in others]) if others else None,
+        lacking_sources=[pair.source for pair in others],
     )
 
 
-def _check_request(shots: int, seed: int, size: int, available: int) -> None:
+def _check_request(shots: int, lacking: int, seed: int, size: int, available: int) -> None:
     if shots < 1:
         raise SupportError("a support set of no pair", expected="--shots of at least 1", found=str(shots))
+    if lacking < 0:
+        raise SupportError("fewer pictures without a class than none", expected="--lacking of 0 or more")
     if seed < 0 or size < 1:
         raise OptionError("a seed or size that cannot be", expected="0 or more, 1 or more", found=f"{seed}, {size}")
     if available == 0:
         raise SupportError("no image with a mask to learn from", expected="--support-masks that fit the images")
 
 
-def _candidates(cases: Sequence[Case], reading: _Reading) -> Iterator[_Pair]:
+def _candidates(cases: Sequence[Case], reading: _Reading, chosen: _Planes) -> Iterator[_Pair]:
     """Pairs in the order of drawing: one of every case, then a second plane of every volume, and so on."""
     later: list[tuple[Case, list[int | None]]] = []
     for index in np.random.default_rng(reading.seed).permutation(len(cases)):
         case = cases[index]
         scan, labels = _read(case, reading)
-        planes = _eligible(labels, np.random.default_rng([reading.seed, int(index)]))
+        planes = chosen(labels, np.random.default_rng([reading.seed, int(index)]), reading)
         if planes:
             later.append((case, planes[1:]))
             yield _pair(case, scan, labels, planes[0], reading)
@@ -131,12 +150,32 @@ def _read(case: Case, reading: _Reading) -> tuple[Scan, np.ndarray]:
     return scan, planes_of(labels, scan.geometry, reading.axis)
 
 
-def _eligible(labels: np.ndarray, random: np.random.Generator) -> list[int | None]:
+def _eligible(labels: np.ndarray, random: np.random.Generator, reading: _Reading) -> list[int | None]:
     """Planes with enough foreground, shuffled; None stands for an image, whose mask is checked when it is chosen."""
     if labels.ndim == 2:
-        return [None]
+        return [None] if labels.any() or not reading.lacking else []
     share = (labels > 0).mean(axis=(0, 1))
     return [int(plane) for plane in random.permutation(np.flatnonzero(share >= SMALLEST_FOREGROUND))]
+
+
+def _empty(labels: np.ndarray, random: np.random.Generator, _: _Reading) -> list[int | None]:
+    """Planes without foreground, shuffled; None stands for an image."""
+    if labels.ndim == 2:
+        return [] if labels.any() else [None]
+    return [int(plane) for plane in random.permutation(np.flatnonzero(~(labels > 0).any(axis=(0, 1))))]
+
+
+def _take(candidates: Iterator[_Pair], count: int) -> list[_Pair]:
+    """The first so many pictures without a class."""
+    found = list(islice(candidates, count))
+    if len(found) < count:
+        raise SupportError(
+            "fewer pictures without a class than asked for",
+            expected=f"{count} images of empty masks, or planes without foreground",
+            found=str(len(found)),
+            remedy=f"--lacking {len(found)}, or give more",
+        )
+    return found
 
 
 def _pair(case: Case, scan: Scan, labels: np.ndarray, plane: int | None, reading: _Reading) -> _Pair:
@@ -192,7 +231,7 @@ def _check_foreground(pair: _Pair) -> None:
             f"an empty mask in the support set: {pair.source.name}",
             expected="foreground in every mask",
             found=f"none at {pair.labels.shape[-1]} x {pair.labels.shape[-1]} pixels",
-            remedy="leave this image out, or draw with another --seed",
+            remedy="leave this image out, draw with another --seed, or learn from such images too (--lacking)",
         )
 
 

@@ -23,7 +23,7 @@ from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
 from medtap.losses import Loss, dice_loss, mask_dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
-from medtap.passes import SupportTraining
+from medtap.passes import SupportTraining, show_a_class
 from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
@@ -42,7 +42,7 @@ def held_out_losses(
 
     Args:
         training: of the adapter, whose values are changed.
-        images: [K,3,S,S] in [0,1]. A single one is checked on random views of itself.
+        images: [K,3,S,S] in [0,1]. A single one that shows a class is checked on random views of itself.
         masks: labels [K,S,S] in 0..N.
         volumes: number [K] of the volume that each is a plane of; no volume is in both halves.
     """
@@ -51,7 +51,7 @@ def held_out_losses(
     images, masks, halves = split_in_halves(images, masks, volumes, options)
     losses = torch.zeros(len(STRENGTHS))
     for seen, held_out in halves:
-        as_long = replace(training, options=options.of_as_many_steps(len(volumes), len(seen)))
+        as_long = replace(training, options=as_many_steps(options, masks[: len(volumes)], masks[seen]))
         as_long.run(images[seen], masks[seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
@@ -64,25 +64,34 @@ def split_in_halves(
     images: Tensor, masks: Tensor, volumes: Tensor, options: TapOptions
 ) -> tuple[Tensor, Tensor, list[Half]]:
     """Pictures with their labels, and which of them are trained on and which held out: random halves, both ways."""
-    generator = Generator().manual_seed(options.seed)
-    if len(images) == 1:
+    generator, shown = Generator().manual_seed(options.seed), show_a_class(masks).cpu()
+    if int(shown.sum()) == 1:
         kind = options.augment if options.augment != "none" else "upright"
-        views = augmented_views(images.expand(_VIEWS, -1, -1, -1), masks.expand(_VIEWS, -1, -1), generator, kind)
-        index = torch.arange(1 + _VIEWS, device=images.device)
-        return torch.cat([images, views[0]]), torch.cat([masks, views[1]]), [(index[:1], index[1:])]
-    own = volumes if len(volumes.unique()) > 1 else torch.arange(len(images))
-    names = own.unique()
-    halves = names[torch.randperm(len(names), generator=generator)].chunk(2)
+        repeated = images[:1].expand(_VIEWS, -1, -1, -1), masks[:1].expand(_VIEWS, -1, -1)
+        views = augmented_views(*repeated, generator, kind)
+        index = torch.arange(len(images) + _VIEWS, device=images.device)
+        return torch.cat([images, views[0]]), torch.cat([masks, views[1]]), [(index[:-_VIEWS], index[-_VIEWS:])]
+    own = volumes if len(volumes[shown].unique()) > 1 else torch.arange(len(images))
+    showing = own[shown].unique()
+    others = own[~torch.isin(own, showing)].unique()
+    shares = [names[torch.randperm(len(names), generator=generator)].tensor_split(2) for names in (showing, others)]
+    halves = [torch.cat(half) for half in zip(*shares, strict=True)]
     first, second = (torch.cat([torch.where(own == name)[0] for name in half]).to(images.device) for half in halves)
     return images, masks, [(first, second), (second, first)]
+
+
+def as_many_steps(options: TapOptions, masks: Tensor, part: Tensor) -> TapOptions:
+    """The options that give a part of a support set, by its masks [K',S,S], as many steps as all [K,S,S] get."""
+    return options.of_as_many_steps(*(int(show_a_class(each).sum()) for each in (masks, part)))
 
 
 @torch.no_grad()
 def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, seen: Tensor, held_out: Tensor) -> float:
     """All pictures are encoded together, for then the encoder's frozen parts give what they gave before."""
     features = training.network.encode(images)
-    support, queries = (tuple(level[index] for level in features) for index in (seen, held_out))
-    memory = remember_classes(training.network, support, masks[seen], training.classes)
+    shots = seen[show_a_class(masks[seen])]
+    support, queries = (tuple(level[index] for level in features) for index in (shots, held_out))
+    memory = remember_classes(training.network, support, masks[shots], training.classes)
     logits = recall_classes(training.network, queries, memory, masks.shape[-2:])
     return float(CHECKS[training.options.guard](logits.float(), masks[held_out]))
 

@@ -61,7 +61,7 @@ class SupportTraining:
 
         Args:
             images: [K,3,S,S] in [0,1].
-            masks: labels [K,S,S] in 0..N.
+            masks: labels [K,S,S] in 0..N. Pictures that show no class are pseudo-queries, and no shots.
             volumes: number [K] of the volume that each is a plane of, see ``leave_one_out``.
 
         Returns:
@@ -76,7 +76,7 @@ class SupportTraining:
         optimizer = self.optimizer()
         averaged = MeanValues(list(self.attached.parameters()))
         losses: list[float] = []
-        steps = self.options.steps_a_pass(len(images))
+        steps = self.options.steps_a_pass(int(show_a_class(masks).sum()), len(images))
         for part, step in pseudo_queries(images, masks, self.options, generator, volumes):
             if has_stalled(losses, steps, self.options.patience):
                 break
@@ -164,6 +164,11 @@ def pseudo_query_logits(network: FewShotSegmenter, step: PseudoQueries, classes:
     return recall_classes(network, query, memory, step.masks.shape[-2:], step.shots)
 
 
+def show_a_class(masks: Tensor) -> Tensor:
+    """Which of K pictures with labels [K,S,S] show any class, [K]."""
+    return masks.flatten(1).any(1)
+
+
 def pseudo_queries(
     images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None = None
 ) -> Iterator[tuple[int, PseudoQueries]]:
@@ -176,27 +181,39 @@ def _steps(
     images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None
 ) -> Iterator[PseudoQueries]:
     """The steps of a pass: one of all K pseudo-queries, K of one each, or one a group."""
-    if len(images) == 1:
+    shown = show_a_class(masks)
+    if int(shown.sum()) == 1:
         seen, labels, shots = _self_pairs(images, masks, options, generator)
     else:
         seen, labels = augmented_views(images, masks, generator, options.augment)
         if options.schedule == "per_group":
-            yield from _groups(seen, labels, options, generator, volumes)
+            yield from _groups(seen, labels, options, generator, volumes, shown.cpu())
             return
         drawn = options.drawn or None if options.schedule == "per_pass" else None
-        shots = leave_one_out(len(images), drawn, generator, volumes)
+        shots = leave_one_out(len(images), drawn, generator, volumes, shown)
     queries, shots = torch.arange(len(shots), device=images.device), shots.to(images.device)
     for step in queries.split(1) if options.schedule == "per_support" else [queries]:
         yield PseudoQueries(seen, labels, step, shots[step])
 
 
 def _groups(
-    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None
+    images: Tensor,
+    masks: Tensor,
+    options: TapOptions,
+    generator: Generator,
+    volumes: Tensor | None,
+    shown: Tensor,
 ) -> Iterator[PseudoQueries]:
-    """The support set shared out to groups at random, each of its pictures segmented by the others of its group."""
-    order = torch.randperm(len(images), generator=generator)
-    for group in order.tensor_split(options.steps_a_pass(len(images))):
-        shots = leave_one_out(len(group), None, generator, None if volumes is None else volumes[group])
+    """The support set shared out to groups at random, each of its pictures segmented by the others of its group.
+
+    What shows a class and what does not are shared out evenly.
+    """
+    steps = options.steps_a_pass(int(shown.sum()), len(images))
+    kinds = [torch.where(kind)[0] for kind in (shown, ~shown)]
+    shares = [kind[torch.randperm(len(kind), generator=generator)].tensor_split(steps) for kind in kinds]
+    for group in map(torch.cat, zip(*shares, strict=True)):
+        own = None if volumes is None else volumes[group]
+        shots = leave_one_out(len(group), None, generator, own, shown[group])
         chosen, queries = group.to(images.device), torch.arange(len(group), device=images.device)
         yield PseudoQueries(images[chosen], masks[chosen], queries, shots.to(images.device))
 
@@ -204,11 +221,11 @@ def _groups(
 def _self_pairs(
     images: Tensor, masks: Tensor, options: TapOptions, generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """K = 1: the image is its own pseudo-query, and so are random views of it, all segmented by the image."""
+    """K = 1: the first image is its own pseudo-query, and so are random views of it; all are segmented by the image."""
     views = options.views
-    if views == 0:
-        return images, masks, torch.zeros(1, 1, dtype=torch.int64)
-    change = options.augment if options.augment != "none" else "mirrored"
-    others = augmented_views(images.expand(views, -1, -1, -1), masks.expand(views, -1, -1), generator, change)
-    seen, labels = torch.cat([images, others[0]]), torch.cat([masks, others[1]])
-    return seen, labels, torch.zeros(1 + views, 1, dtype=torch.int64)
+    if views:
+        change = options.augment if options.augment != "none" else "mirrored"
+        repeated = images[:1].expand(views, -1, -1, -1), masks[:1].expand(views, -1, -1)
+        others = augmented_views(*repeated, generator, change)
+        images, masks = torch.cat([images, others[0]]), torch.cat([masks, others[1]])
+    return images, masks, torch.zeros(len(images), 1, dtype=torch.int64)

@@ -44,6 +44,7 @@ class AdaptationRecord:
             ``strength`` that the adapter was given, 1 where it was left as trained.
         warnings: what was odd about the support set.
         support_shape: by class, the shape it has in the support masks; empty where an older version adapted.
+        lacking: the same as ``support`` of each picture without a class that was learnt from.
         adapter_sha256: of the saved adapter and digested support set; empty until saved.
         cost: seconds of the adaptation and whatever else may differ between equal runs.
         medtap: the version that wrote it.
@@ -65,6 +66,7 @@ class AdaptationRecord:
     check: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     support_shape: Mapping[str, ClassShape] = field(default_factory=dict)
+    lacking: tuple[Mapping[str, Any], ...] = ()
     adapter_sha256: str = ""
     cost: Mapping[str, float] = field(default_factory=dict)
     medtap: str = __version__
@@ -92,8 +94,9 @@ class AdaptationRecord:
             axis=support.axis,
             support_sha256=support.sha256,
             support=tuple(asdict(source) for source in support.sources),
+            lacking=tuple(asdict(source) for source in support.lacking_sources),
             losses=tuple(round(loss, 6) for loss in losses),
-            passes=len(losses) // options.steps_a_pass(support.shots),
+            passes=len(losses) // options.steps_a_pass(support.shots, len(support.pictures[0])),
             warnings=support.warnings,
             support_shape=support_shape(support.masks, support.classes),
             cost={"adapt_seconds": round(seconds, 3)},
@@ -110,6 +113,7 @@ class AdaptationRecord:
         try:
             values = json.loads(path.read_text())
             values |= {key: tuple(values[key]) for key in ("classes", "support", "losses", "warnings")}
+            values["lacking"] = tuple(values.get("lacking", ()))
             shapes = values.get("support_shape", {})
             values["support_shape"] = {name: fill(ClassShape, shape) for name, shape in shapes.items()}
             return fill(cls, values)

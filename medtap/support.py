@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -43,6 +43,9 @@ class SupportSet:
         axis: the axis that planes of volumes were taken along.
         sha256: hash over images, masks, classes and preprocessing.
         warnings: what is odd about it, but may be meant.
+        lacking: [N, 3, S, S], pictures that show none of the classes, in the same terms. An adaptation learns from them
+            to find nothing; they are no shots, for nothing can be segmented like them.
+        lacking_sources: where they came from.
     """
 
     images: torch.Tensor
@@ -52,6 +55,17 @@ class SupportSet:
     axis: str
     sha256: str
     warnings: tuple[str, ...] = ()
+    lacking: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, 1, 1))
+    lacking_sources: tuple[SupportSource, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All that an adaptation sees, the K pairs first: images, label maps, and their ``volumes``."""
+        if len(self.lacking) == 0:
+            return self.images, self.masks, self.volumes
+        nothing = self.masks.new_zeros(len(self.lacking), self.size, self.size)
+        volumes = _numbered((*self.sources, *self.lacking_sources))
+        return torch.cat([self.images, self.lacking]), torch.cat([self.masks, nothing]), volumes
 
     @property
     def shots(self) -> int:
@@ -61,8 +75,7 @@ class SupportSet:
     @property
     def volumes(self) -> torch.Tensor:
         """Number [K] of the image or volume that each pair came from."""
-        names = [source.name for source in self.sources]
-        return torch.tensor([names.index(name) for name in names])
+        return _numbered(self.sources)
 
     @property
     def size(self) -> int:
@@ -78,6 +91,8 @@ class SupportSet:
         *,
         sources: Sequence[SupportSource] | None = None,
         axis: str = "axial",
+        lacking: torch.Tensor | None = None,
+        lacking_sources: Sequence[SupportSource] | None = None,
     ) -> SupportSet:
         """A support set of tensors at hand, checked as a drawn one is.
 
@@ -87,6 +102,8 @@ class SupportSet:
             classes: the N names.
             sources: where each pair came from; by number where not given.
             axis: recorded.
+            lacking: [N, 3, S, S] in [0, 1], pictures that show none of the classes.
+            lacking_sources: where these came from; by number where not given.
 
         Raises:
             SupportError: no pair, shapes that do not fit, values out of range, an empty mask, or a class in no mask.
@@ -97,8 +114,16 @@ class SupportSet:
         images, masks = _plain(images).float().contiguous(), _plain(masks).long().contiguous()
         given = tuple(sources or (SupportSource(f"support-{index}") for index in range(len(images))))
         _check_content(masks, names, given)
-        digest = _digest(images, masks, names, axis)
-        return cls(images, masks, names, given, axis, digest, _warnings(images, masks, given))
+        others = _plain(images[:0] if lacking is None else lacking).float().contiguous()
+        own = tuple(lacking_sources or (SupportSource(f"lacking-{index}") for index in range(len(others))))
+        _check_lacking(others, images, own)
+        digest = _digest(images, masks, names, axis, others)
+        return cls(images, masks, names, given, axis, digest, _warnings(images, masks, given), others, own)
+
+
+def _numbered(sources: tuple[SupportSource, ...]) -> torch.Tensor:
+    names = [source.name for source in sources]
+    return torch.tensor([names.index(name) for name in names])
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -148,11 +173,25 @@ def _check_content(masks: torch.Tensor, classes: tuple[str, ...], sources: tuple
         raise SupportError("a class that no support mask holds", expected="each class once", found=", ".join(missing))
 
 
-def _digest(images: torch.Tensor, masks: torch.Tensor, classes: tuple[str, ...], axis: str) -> str:
+def _check_lacking(lacking: torch.Tensor, images: torch.Tensor, sources: tuple[SupportSource, ...]) -> None:
+    if lacking.shape[1:] != images.shape[1:] or len(sources) != len(lacking):
+        raise SupportError(
+            "pictures without a class that do not fit the support set",
+            expected=f"images [N, {', '.join(map(str, images.shape[1:]))}] with N sources",
+            found=f"{list(lacking.shape)} and {len(sources)}",
+        )
+    if len(lacking) and not (lacking.isfinite().all() and lacking.min() >= 0 and lacking.max() <= 1):
+        raise SupportError("pictures without a class that are out of range", expected="values in [0, 1]")
+
+
+def _digest(
+    images: torch.Tensor, masks: torch.Tensor, classes: tuple[str, ...], axis: str, lacking: torch.Tensor
+) -> str:
     described = {"shape": list(images.shape), "classes": classes, "axis": axis, "preprocessing": _PREPROCESSING}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     digest.update(images.numpy().tobytes())
     digest.update(masks.numpy().tobytes())
+    digest.update(lacking.numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -89,10 +89,10 @@ class TapOptions:
         longer = self.steps_a_pass(shots) / self.steps_a_pass(part)
         return replace(self, passes=max(1, round(longer * self.passes)), average=round(longer * self.average))
 
-    def steps_a_pass(self, shots: int) -> int:
-        """Optimizer steps of each pass over K support images."""
+    def steps_a_pass(self, shots: int, pictures: int = 0) -> int:
+        """Optimizer steps of each pass over K support images, with those that show no class so many pictures in all."""
         if self.schedule == "per_pass":
             return 1
         if self.schedule == "per_group":
             return -(-shots // self.group)
-        return shots if shots > 1 else 1 + self.views
+        return max(pictures, shots) + (self.views if shots == 1 else 0)

@@ -106,7 +106,7 @@ def test_patience_that_cannot_be_is_refused() -> None:
 
 def test_a_pass_by_groups_takes_every_support_image_once_and_looks_at_no_other_group() -> None:
     options = TapOptions(passes=2, schedule="per_group", group=4)
-    images, masks = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 3, 4, 4), torch.zeros(10, 4, 4)
+    images, masks = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 3, 4, 4), torch.ones(10, 4, 4)
     steps = list(pseudo_queries(images, masks, options, torch.Generator().manual_seed(0)))
     assert [part for part, _ in steps] == [0, 0, 0, 1, 1, 1]
     assert options.steps_a_pass(10) == 3
@@ -121,7 +121,7 @@ def test_a_pass_by_groups_takes_every_support_image_once_and_looks_at_no_other_g
 def test_a_group_does_not_let_planes_of_a_volume_segment_one_another() -> None:
     options = TapOptions(passes=5, schedule="per_group", group=4)
     volumes = torch.arange(8) // 2
-    images, masks = volumes.float().view(8, 1, 1, 1).expand(8, 3, 4, 4), torch.zeros(8, 4, 4)
+    images, masks = volumes.float().view(8, 1, 1, 1).expand(8, 3, 4, 4), torch.ones(8, 4, 4)
     for _, step in pseudo_queries(images, masks, options, torch.Generator().manual_seed(0), volumes):
         volume = step.images[:, 0, 0, 0]
         assert (volume[step.shots] != volume[step.queries, None]).all()
@@ -129,7 +129,7 @@ def test_a_group_does_not_let_planes_of_a_volume_segment_one_another() -> None:
 
 def test_a_small_support_set_is_one_group() -> None:
     by_group, by_pass = (
-        next(pseudo_queries(torch.rand(4, 3, 4, 4), torch.zeros(4, 4, 4), options, torch.Generator()))[1]
+        next(pseudo_queries(torch.rand(4, 3, 4, 4), torch.ones(4, 4, 4), options, torch.Generator()))[1]
         for options in (TapOptions(schedule="per_group"), TapOptions())
     )
     assert by_group.shots.tolist() == by_pass.shots.tolist()

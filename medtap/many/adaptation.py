@@ -20,7 +20,7 @@ from medtap.many.guard import held_out_losses, weaken
 from medtap.many.passes import ManyTraining
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.passes import SupportTraining
+from medtap.passes import SupportTraining, show_a_class
 from medtap.precision import autocast
 from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
@@ -74,7 +74,8 @@ def alike(supports: Sequence[SupportSet], at_once: int) -> Iterator[list[int]]:
     """Numbers of the support sets that can be trained together, at most so many in a list."""
     groups: dict[object, list[int]] = {}
     for number, support in enumerate(supports):
-        key = (support.images.shape, len(support.classes), tuple(support.volumes.tolist()))
+        images, _, volumes = support.pictures
+        key = (images.shape, support.shots, len(support.classes), tuple(volumes.tolist()))
         groups.setdefault(key, []).append(number)
     for numbers in groups.values():
         yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
@@ -90,15 +91,15 @@ def adapt_together(
     """
     keep_large_buffers()
     start, device = time.perf_counter(), next(base.parameters()).device
-    images = torch.stack([support.images for support in supports]).to(device)
-    masks = torch.stack([support.masks for support in supports]).to(device)
+    images, masks, volumes = zip(*(support.pictures for support in supports), strict=True)
+    together = torch.stack(images).to(device), torch.stack(masks).to(device), volumes[0]
     network = share_weights(base)
     rates = network.rates.get(lora.name, {}) if options.rates == "learned" else {}
     with seeded(options.seed, device):
         stacked = StackedLora(lora.part(network), lora, len(supports))
         many = ManyTraining(SupportTraining(network, stacked, len(supports[0].classes), options, rates))
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
-            courses = _guarded(many, images, masks, supports[0].volumes)
+            courses = _guarded(many, *together)
     adapted = []
     for number, support in enumerate(supports):
         network = share_weights(base)
@@ -117,6 +118,6 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     held_out = held_out_losses(many, images, masks, volumes).tolist()
     losses = many.run(images, masks, volumes)
-    seen = [seen_by_guard(own, images.shape[1]) for own in held_out]
+    seen = [seen_by_guard(own, int(show_a_class(masks[0]).sum())) for own in held_out]
     weaken(many.training.attached, options.seed, [own["strength"] for own in seen])
     return list(zip(losses, seen, strict=True))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from medtap.adapters import AttachedAdapter
-from medtap.guard import CHECKS, STRENGTHS, Half, initial_values, set_strength, split_in_halves, values
+from medtap.guard import CHECKS, STRENGTHS, Half, as_many_steps, initial_values, set_strength, split_in_halves, values
 from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
-from medtap.passes import PseudoQueries, pseudo_query_logits
+from medtap.passes import PseudoQueries, pseudo_query_logits, show_a_class
 
 
 def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
     images, masks, halves = torch.stack([own[0] for own in split]), torch.stack([own[1] for own in split]), split[0][2]
     losses = torch.zeros(len(images), len(STRENGTHS))
     for seen, held_out in halves:
-        training = replace(many.training, options=options.of_as_many_steps(len(volumes), len(seen)))
+        training = replace(many.training, options=as_many_steps(options, masks[0, : len(volumes)], masks[0, seen]))
         ManyTraining(training).run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
         for index, strength in enumerate(STRENGTHS):
@@ -40,7 +40,7 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
 @torch.no_grad()
 def _dice_losses(many: ManyTraining, images: Tensor, masks: Tensor, half: Half) -> Tensor:
     seen, held_out = half
-    shots = seen.expand(len(held_out), -1)
+    shots = seen[show_a_class(masks[0, seen])].expand(len(held_out), -1)
     step = side_by_side([PseudoQueries(*own, held_out, shots) for own in zip(images, masks, strict=True)])
     logits = pseudo_query_logits(many.training.network, step, many.training.classes)
     return losses_by_set(CHECKS[many.training.options.guard], logits.float(), step, len(images)).cpu()

@@ -9,7 +9,11 @@ from medtap.networks.segmenter import Memory
 
 
 def leave_one_out(
-    shots: int, drawn: int | None = None, generator: Generator | None = None, volumes: Tensor | None = None
+    shots: int,
+    drawn: int | None = None,
+    generator: Generator | None = None,
+    volumes: Tensor | None = None,
+    shown: Tensor | None = None,
 ) -> Tensor:
     """For each of K shots, the other shots that it is segmented by.
 
@@ -19,14 +23,16 @@ def leave_one_out(
         generator: source of chance for the draw.
         volumes: number [K] of the volume that a shot is a plane of. Shots of its own volume are no others, for they
             would give it away, unless there is no second volume. Each has its own when None.
+        shown: which [K] show a class; one that shows none is a shot of nothing. All of them when None.
 
     Returns:
         Indices [K,M], M the least of ``drawn`` and the number of others of any shot.
     """
-    own = torch.arange(shots) if volumes is None or len(volumes.unique()) == 1 else volumes.cpu()
-    alike = own[:, None] == own
-    others = alike.float().argsort(dim=1, stable=True)  # those of other volumes first, in order
-    counts = (~alike).sum(1)
+    shown = torch.ones(shots, dtype=torch.bool) if shown is None else shown.cpu()
+    own = torch.arange(shots) if volumes is None or len(volumes.cpu()[shown].unique()) == 1 else volumes.cpu()
+    barred = (own[:, None] == own) | ~shown
+    others = barred.float().argsort(dim=1, stable=True)  # those of other volumes first, in order
+    counts = (~barred).sum(1)
     fewest, most = int(counts.min()), int(counts.max())
     if (drawn is None or drawn >= fewest) and fewest == most:
         return others[:, :fewest]

@@ -29,7 +29,10 @@ def adaptation_sentences(record: AdaptationRecord) -> tuple[str, ...]:
     """What the network learnt, from how much, and by what method."""
     of_volumes = any(source["plane"] is not None for source in record.support)
     shown = counted(record.shots, f"annotated {record.axis} plane" if of_volumes else "annotated image")
-    drawn = f"The network {record.network} was shown {shown} of {listed(record.classes)}, drawn by seed "
+    shown += f" of {listed(record.classes)}"
+    if record.lacking:
+        shown += f" and {len(record.lacking)} that show nothing of it"
+    drawn = f"The network {record.network} was shown {shown}, drawn by seed "
     return f"{drawn}{record.tap['seed']}. Of this task it has learnt from nothing else.", _course(record)
 
 

@@ -52,7 +52,8 @@ def adapt_command(record: AdaptationRecord, adapted: Mapping[str, Any], out: str
     options = {"network": record.network, "method": record.method, "rank": record.adapter.get("rank")}
     options |= {key: record.tap.get(key) for key in ("passes", "learning_rate", "schedule", "augment")}
     options |= {key: record.tap.get(key) for key in ("loss", "rates", "average", "patience", "guard")}
-    options |= {"shots": record.shots, "size": adapted.get("size"), "seed": record.tap["seed"], "axis": record.axis}
+    options |= {"shots": record.shots, "lacking": len(record.lacking) or None, "size": adapted.get("size")}
+    options |= {"seed": record.tap["seed"], "axis": record.axis}
     options |= {"layout": support.get("layout"), "mask_threshold": support.get("mask_threshold")}
     options |= {"classes": ",".join(classes) if classes else None, "support_images": inputs[0]}
     options |= {"support_masks": inputs[1] if len(inputs) > 1 else None, "out": out}
@@ -84,13 +85,14 @@ def _pairs(options: Mapping[str, Any]) -> str:
 
 def _support(record: AdaptationRecord) -> Table:
     volumes = any(source["plane"] is not None for source in record.support)
+    told = [*((source, "") for source in record.support), *((source, " (shows no class)") for source in record.lacking)]
     rows = [
         (
-            str(source["name"]),
+            f"{source['name']}{kind}",
             *((str(source["plane"] + 1),) if volumes else ()),
             f"{str(source['image_sha256'])[:_HASH_SHOWN]}…" if source["image_sha256"] else "-",
         )
-        for source in record.support
+        for source, kind in told
     ]
     head = ("support image", *(("plane",) if volumes else ()), "SHA-256 of the file")
     return Table("Images of the support set", head, rows)

@@ -32,12 +32,11 @@ def gather_support(
     axis: str = "axial",
     mask_threshold: float | None = None,
     classes: Sequence[str] | None = None,
+    lacking: int = 0,
 ) -> SupportSet:
     """Find annotated cases and draw a support set from them; see ``find_cases`` and ``draw_support``."""
-    cases = find_cases(images, masks, layout=layout)
-    return draw_support(
-        cases, shots=shots, seed=seed, size=size, axis=axis, mask_threshold=mask_threshold, classes=classes
-    )
+    cases, drawn = find_cases(images, masks, layout=layout), {"shots": shots, "lacking": lacking, "seed": seed}
+    return draw_support(cases, **drawn, size=size, axis=axis, mask_threshold=mask_threshold, classes=classes)
 
 
 def adapt(
@@ -69,7 +68,8 @@ def adapt(
         size: side in pixels that images are brought to; the network's own when None.
         device: ``auto``, ``cpu`` or ``cuda``.
         overwrite: whether an earlier run in ``out`` may be replaced.
-        support: ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes them.
+        support: ``lacking``, ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes
+            them.
 
     Raises:
         MedtapError: an input, option or output is refused; nothing is written then.
@@ -90,7 +90,8 @@ def adapt(
 
 def write_adaptation(run: RunFolder, adapted: AdaptedSegmenter, support: SupportSet, below: str = "") -> None:
     """Write an adapted network and ``support.png`` into a run's folder, or one below it."""
-    sheet = contact_sheet(support.images, support.masks, support.classes)
+    images, masks, _ = support.pictures
+    sheet = contact_sheet(images, masks, support.classes)
     with atomic_write(run.file(Path(below, CONTACT_SHEET))) as partial:
         sheet.save(partial, format="PNG")
     for name in FILES:

@@ -193,8 +193,8 @@ def record_of(adapted: AdaptedSegmenter) -> AdaptationRecord:
 
 
 def in_support(case: Case, record: AdaptationRecord) -> bool:
-    """Whether a case's image (of a volume, any plane) is in the support set, by the hash of its file."""
-    return sha256_of(case.sources) in {source["image_sha256"] for source in record.support}
+    """Whether a case's image (of a volume, any plane) was learnt from, by the hash of its file."""
+    return sha256_of(case.sources) in {source["image_sha256"] for source in (*record.support, *record.lacking)}
 
 
 def seen_warnings(cases: CaseList, record: AdaptationRecord) -> list[str]:

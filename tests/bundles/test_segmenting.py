@@ -10,6 +10,7 @@ from PIL import Image
 
 from medtap.adaptation import TapOptions
 from medtap.errors import medtap_cause
+from medtap.record import AdaptationRecord
 from medtap.workflows import adapt, predict
 
 HOW = {"flips": "horizontal", "subsets": 1, "clean": "auto", "query_size": 64}
@@ -44,6 +45,16 @@ def test_images_support_themselves_as_in_predict(workflow, support, lesions, tmp
     predict(adapter, lesions[0], tmp_path / "predicted", device="cpu", self_support=True)
     assert masks_in(tmp_path / "True") == masks_in(tmp_path / "predicted")
     assert masks_in(tmp_path / "True") != masks_in(tmp_path / "False")
+
+
+def test_images_of_empty_masks_are_learnt_from_as_in_adapt(workflow, support, lesions, tmp_path):
+    for name in ("case1", "case2"):
+        Image.new("L", (60, 40)).save(lesions[1] / f"{name}_segmentation.png")
+    folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}
+    workflow("inference", size=96, lacking=2, **support, **folders).run()
+    record = AdaptationRecord.read(tmp_path / "out" / "adapter")
+    assert {source["name"] for source in record.lacking} == {"case1", "case2"}
+    assert record.shots == 2
 
 
 def test_own_model_is_used_at_another_size(workflow, lesions, tmp_path):

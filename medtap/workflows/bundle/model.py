@@ -205,7 +205,8 @@ def choose_model(
         shots: K.
         size: side in pixels that images are brought to; the network's own when None.
         seed: draws the support set and the adapter's initial values.
-        support: ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes them.
+        support: ``lacking``, ``layout``, ``axis``, ``mask_threshold`` and ``classes``, as ``gather_support`` takes
+            them.
 
     Raises:
         MedtapError: an option or input is refused.
