@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -81,6 +82,14 @@ class SupportSet:
     def size(self) -> int:
         """Side S of the images in pixels."""
         return self.images.shape[-1]
+
+    def with_lacking(self, most: int) -> SupportSet:
+        """The same pairs, with the first of the pictures that show no class, at most so many."""
+        if len(self.lacking) <= most:
+            return self
+        pairs: dict[str, Any] = {"sources": self.sources, "axis": self.axis, "lacking": self.lacking[:most]}
+        pairs |= {"lacking_sources": self.lacking_sources[:most]}
+        return self.from_tensors(self.images, self.masks, self.classes, **pairs)
 
     @classmethod
     def from_tensors(

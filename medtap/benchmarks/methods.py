@@ -69,6 +69,7 @@ def _tap(options: Options, defaults: Defaults) -> Method:
         tap,
         fill(SegmentOptions, entry.inference, defaults.config),
         defaults.device,
+        entry.lacking,
     )
 
 

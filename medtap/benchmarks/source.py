@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -31,6 +31,9 @@ from medtap.support import SupportSet
 
 _SEED = 555_001  # episodes of this benchmark are none that pretraining draws
 
+Episode: TypeAlias = tuple[str, Tensor, Tensor, Tensor]
+"""A family's name, images [K+Q,3,S,S] with masks [K+Q,S,S], supports first, and images [N,3,S,S] without the class."""
+
 
 @dataclass(frozen=True)
 class SourceOptions:
@@ -43,6 +46,7 @@ class SourceOptions:
         shots: K.
         queries: queries an episode.
         lacking: how many of them, the last ones, do not show the class, in families that can draw such.
+        lacking_shots: how many more such pictures come with the K supports, for methods that learn from them.
         episodes: how many.
         families: of tasks that episodes are drawn from in turn.
         data: folder of photographs, of which only those held out from pretraining are used; empty where no family
@@ -56,6 +60,7 @@ class SourceOptions:
     shots: int = 5
     queries: int = 5
     lacking: int = 0
+    lacking_shots: int = 0
     episodes: int = 40
     families: Sequence[str] = ("generated",)
     data: str = ""
@@ -95,9 +100,10 @@ def run_source(
     methods = {name: build_method(name, chosen, defaults) for name, chosen in asked.items()}
     entries = {name: run_method(name, method, episodes, source.shots, say) for name, method in methods.items()}
     digest = hashlib.sha256()
-    for _, images, masks in episodes:
-        digest.update(images.numpy().tobytes() + masks.numpy().tobytes())
-    protocol = {name: getattr(source, name) for name in ("size", "shots", "queries", "lacking", "episodes")}
+    for _, images, masks, lacking in episodes:
+        digest.update(images.numpy().tobytes() + masks.numpy().tobytes() + lacking.numpy().tobytes())
+    told = ("size", "shots", "queries", "lacking", "lacking_shots", "episodes")
+    protocol = {name: getattr(source, name) for name in told}
     summary = summarise_methods(entries, seed)
     chosen = best_rates(summary, source.rates)
     for method, rate in chosen.items():
@@ -106,28 +112,31 @@ def run_source(
     return plain(results, DIGITS)
 
 
-def draw_episodes(source: SourceOptions, seed: int) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Episodes as a family's name, images [K+Q,3,S,S] and masks [K+Q,S,S], supports first."""
+def draw_episodes(source: SourceOptions, seed: int) -> Iterator[Episode]:
+    """The episodes, families in turn."""
     natural = NaturalEpisodes.read(Path(source.data), source.size, held_out=True) if source.data else None
     families = build_families({*source.families}, natural)
     for index in range(source.episodes):
         generator = Generator().manual_seed(_SEED + 1_000_003 * seed + index)
         name = source.families[index % len(source.families)]
-        n, lacking = source.shots + source.queries, lacking_in(name, source.lacking)
-        yield name, *draw_task(families[name], n, source.size, generator, lacking)
+        lacking, taught = (lacking_in(name, wanted) for wanted in (source.lacking, source.lacking_shots))
+        n = source.shots + source.queries
+        images, masks = draw_task(families[name], n + taught, source.size, generator, lacking + taught)
+        yield name, images[:n], masks[:n], images[n:]
 
 
 def run_method(
     name: str,
     method: Method,
-    episodes: Sequence[tuple[str, Tensor, Tensor]],
+    episodes: Sequence[Episode],
     shots: int,
     say: Callable[[str], None],
 ) -> list[Entry]:
     """Learn from each episode's supports, segment its queries, and score them all; an entry an episode."""
     entries = []
-    for number, (family, images, masks) in enumerate(episodes):
-        learnt, cost = learn(method, SupportSet.from_tensors(images[:shots], masks[:shots], (family,)))
+    for number, (family, images, masks, lacking) in enumerate(episodes):
+        support = SupportSet.from_tensors(images[:shots], masks[:shots], (family,), lacking=lacking)
+        learnt, cost = learn(method, support)
         queries = [
             run_query(learnt, image, mask, family, f"{number}-{index}")
             for index, (image, mask) in enumerate(zip(images[shots:], masks[shots:], strict=True))

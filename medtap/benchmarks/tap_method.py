@@ -38,6 +38,7 @@ class TapEntry:
         adapter: options of it.
         tap: of `TapOptions`; ``passes: 0`` does not adapt.
         inference: of `SegmentOptions`.
+        lacking: how many pictures without the class it learns from too, at most, where the benchmark has such.
     """
 
     network: str = ""
@@ -47,6 +48,7 @@ class TapEntry:
     adapter: Mapping[str, Any] = field(default_factory=dict)
     tap: Mapping[str, Any] = field(default_factory=dict)
     inference: Mapping[str, Any] = field(default_factory=dict)
+    lacking: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,7 @@ class TapMethod:
         options: how it is trained.
         inference: how queries are segmented.
         device: where.
+        lacking: how many pictures of a support set without the class it learns from, at most.
     """
 
     network: FewShotSegmenter
@@ -68,12 +71,19 @@ class TapMethod:
     options: TapOptions = field(default_factory=TapOptions)
     inference: SegmentOptions = field(default_factory=SegmentOptions)
     device: str = "cpu"
+    lacking: int = 0
 
     def describe(self) -> dict[str, Any]:
         """What decides its results."""
         adapter = {"method": self.adapter.name, **self.adapter.options()}
         inference = {name: value for name, value in asdict(self.inference).items() if name != "self_support" or value}
-        told = {"adapter": adapter, "tap": _described(self.options, self.device), "inference": inference}
+        told: dict[str, Any] = {
+            "adapter": adapter,
+            "tap": _described(self.options, self.device),
+            "inference": inference,
+        }
+        if self.lacking:
+            told["lacking"] = self.lacking
         network = {"network": self.network.name, "weights_sha256": weights_sha256(self.network)}
         return {**network, "size": self.size, "device": self.device, **told}
 
@@ -85,6 +95,7 @@ class TapMethod:
             OptionError: K pictures do not have so many subsets.
         """
         self.inference.refuse_unfit(support.shots)
+        support = support.with_lacking(self.lacking)
         adapted = take_a_peek(self.network, support, self.adapter, self.options, self.device)
         self.inference.set_on(adapted)
         inferer = PlaneInferer(self.inference.query_size or self.size, flips=self.inference.flips)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from medtap.benchmarks import source
+from medtap.adaptation import take_a_peek
+from medtap.benchmarks import source, tap_method
 from medtap.errors import OptionError
 from tests.tiny import tiny_network
 
@@ -39,7 +42,7 @@ def test_same_seed_same_episodes_and_scores(tmp_path):
 
 def test_zero_passes_is_the_network_itself(tmp_path):
     options = _options(methods={"vanilla": METHODS["vanilla"]}, episodes=1)
-    _, images, masks = next(source.draw_episodes(source.SourceOptions(**options), seed=0))
+    _, images, masks, _ = next(source.draw_episodes(source.SourceOptions(**options), seed=0))
     network = tiny_network()
     with torch.no_grad():
         logits = network(images[2:], images[None, :2].expand(2, -1, -1, -1, -1), masks[None, :2].expand(2, -1, -1, -1))
@@ -64,9 +67,21 @@ def test_no_methods_is_refused():
 
 def test_the_last_queries_may_lack_the_class():
     options = source.SourceOptions(**_options(queries=3, lacking=2, families=["body", "thin"]))
-    (_, _, body), (_, _, thin) = source.draw_episodes(options, seed=0)
+    (_, _, body, _), (_, _, thin, _) = source.draw_episodes(options, seed=0)
     assert [bool(mask.any()) for mask in body] == [True, True, True, False, False]
     assert all(mask.any() for mask in thin)
+
+
+def test_pictures_without_the_class_come_with_the_supports_for_methods_that_want_them(monkeypatch):
+    methods = {"plain": {}, "one": {"lacking": 1}, "all": {"lacking": 9}}
+    options = _options(methods=methods, lacking_shots=2, families=["body", "thin"])
+    episodes = list(source.draw_episodes(source.SourceOptions(**options), seed=0))
+    assert [len(lacking) for *_, lacking in episodes] == [2, 0]
+    taught = []
+    monkeypatch.setattr(tap_method, "take_a_peek", lambda *given: taught.append(given[1]) or take_a_peek(*given))
+    source.run_source(options, seed=0, config=Path())
+    assert [len(support.lacking) for support in taught] == [0, 0, 1, 0, 2, 0]
+    assert torch.equal(taught[4].lacking, episodes[0][3])
 
 
 def test_more_queries_that_lack_the_class_than_queries_are_refused():
