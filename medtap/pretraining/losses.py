@@ -43,17 +43,12 @@ def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator
 
     The last ``lacking`` pictures of each task are shots of none.
     """
-    shots = _draw_shots(images.shape[1] - lacking, lacking, generator).to(images.device)
-    loss = mask_loss(segment_each_other(network, images, masks, shots), masks.flatten(0, 1))
+    number = images.shape[1]
+    count = int(torch.randint(1, number - lacking, (1,), generator=generator))
+    shots = leave_one_out(number, count, generator, shown=torch.arange(number) < number - lacking)
+    loss = mask_loss(segment_each_other(network, images, masks, shots.to(images.device)), masks.flatten(0, 1))
     loss.backward()
     return loss.item()
-
-
-def _draw_shots(shown: int, lacking: int, generator: Generator) -> Tensor:
-    """As many shots as are drawn, [shown+lacking,K], of which none is what it segments or behind those shown."""
-    count = int(torch.randint(1, shown, (1,), generator=generator))
-    shots = leave_one_out(shown, count, generator)
-    return torch.cat([shots, torch.rand((lacking, shown), generator=generator).argsort(1)[:, :count]])
 
 
 @torch.no_grad()

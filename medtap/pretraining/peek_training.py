@@ -65,7 +65,7 @@ class PeekTraining:
         """
         self.optimizer.zero_grad()
         most = min(_MOST_SHOTS, images.shape[1] - lacking - 1)
-        tasks = ((*task, _draw_shots(most, generator)) for task in zip(images, masks, strict=True))
+        tasks = ((*task, _draw_count(most, generator)) for task in zip(images, masks, strict=True))
         losses = [self._task(*task, passes, generator, 1 / len(images)) for task in tasks]
         average_gradients([self.logarithms])
         self.optimizer.step()
@@ -139,7 +139,7 @@ class PeekTraining:
             self.logarithms.grad[self.places[name]] += _slope(ends[name], starts)
 
 
-def _draw_shots(most: int, generator: Generator) -> int:
+def _draw_count(most: int, generator: Generator) -> int:
     """From 1 to as many as there are, fewer shots more often, for it is harder to adapt to few."""
     return 1 + int(most * float(torch.rand(1, generator=generator)) ** 1.5)
 
