@@ -12,7 +12,7 @@ from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapters import Lora
 from medtap.benchmarks.cost_options import BuiltNetwork, CostOptions, Setting
 from medtap.benchmarks.reference import ReferenceRun
-from medtap.benchmarks.timing import seconds_of, spread
+from medtap.benchmarks.timing import seconds_in_turns, seconds_of, spread
 from medtap.chance import seeded
 from medtap.frozen import frozen_parts_kept
 from medtap.memory import peak_memory_mb
@@ -38,11 +38,9 @@ def measure(setting: Setting, cost: CostOptions, seed: int) -> dict[str, float]:
         adapted = take_a_peek(network, support, Lora(), options)
         adapted(query)
         peak = peak_memory_mb()
-        times = {
-            "query_seconds": seconds_of(lambda: adapted(query), 10 * cost.repeats),
-            "query_floor_seconds": seconds_of(lambda: network.encode(query), 10 * cost.repeats),
-            "adapt_seconds": seconds_of(lambda: take_a_peek(network, support, Lora(), options), cost.repeats, 0),
-        }
+        whole, floor = seconds_in_turns([lambda: adapted(query), lambda: network.encode(query)], 10 * cost.repeats)
+        adapting = seconds_of(lambda: take_a_peek(network, support, Lora(), options), cost.repeats, 0)
+        times = {"query_seconds": whole, "query_floor_seconds": floor, "adapt_seconds": adapting}
     times["floor_seconds"] = floor_seconds(network, support.images, options.passes, cost.repeats)
     times["own_floor_seconds"] = own_floor_seconds(network, support.images, options, cost.repeats)
     times["reference_seconds_per_query"] = reference_seconds(network, query, support, options, cost.repeats)

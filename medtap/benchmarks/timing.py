@@ -19,6 +19,12 @@ def seconds_of(work: Callable[[], object], repeats: int, warm_up: int = 1) -> li
     return seconds
 
 
+def seconds_in_turns(works: Sequence[Callable[[], object]], repeats: int, warm_up: int = 1) -> list[list[float]]:
+    """As ``seconds_of`` each of several works that take turns, so that a machine others use slows all of them alike."""
+    rounds = [[seconds_of(work, 1, 0)[0] for work in works] for _ in range(warm_up + repeats)]
+    return [list(seconds) for seconds in zip(*rounds[warm_up:], strict=True)]
+
+
 def timed(work: Callable[[], object], repeats: int, warm_up: int = 1) -> float:
     """Median seconds of some work."""
     return median(seconds_of(work, repeats, warm_up))

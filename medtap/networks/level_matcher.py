@@ -43,13 +43,15 @@ class LevelMatcher(nn.Module):
 
     def queries(self, features: Tensor) -> Tensor:
         """Project features [B,C,h,w] and their places to [B,h,w,width], channels side by side for fused attention."""
-        return self.project(features).permute(0, 2, 3, 1).contiguous() + self._places(*features.shape[-2:])
+        tokens = F.linear(features.permute(0, 2, 3, 1), self.project.weight.flatten(1), self.project.bias)
+        return tokens + self._places(*features.shape[-2:])
 
     def _places(self, height: int, width: int) -> Tensor:
         """What each place in a picture adds, [h,w,width]: what its row adds and what its column adds."""
         of_rows, of_columns = self.place.weight.unflatten(1, (-1, 2)).flatten(2).unbind(2)
-        rows, columns = F.linear(_waves(height, of_rows), of_rows), F.linear(_waves(width, of_columns), of_columns)
-        return rows.unsqueeze(1) + columns
+        waves = _waves(height, of_rows)
+        rows, columns = F.linear(waves, of_rows), waves if width == height else _waves(width, of_columns)
+        return rows.unsqueeze(1) + F.linear(columns, of_columns)
 
     def keys(self, features: Tensor) -> Tensor:
         """Project support features [B,K,C,h,w] to keys [B,K,h',w',width]."""

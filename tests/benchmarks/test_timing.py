@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from medtap.benchmarks.timing import seconds_of, spread, timed
+from medtap.benchmarks.timing import seconds_in_turns, seconds_of, spread, timed
 
 
 def test_warm_up_is_done_and_not_counted() -> None:
     done: list[int] = []
     assert len(seconds_of(lambda: done.append(1), repeats=3, warm_up=2)) == 3
     assert len(done) == 5
+
+
+def test_works_take_turns() -> None:
+    done: list[str] = []
+    seconds = seconds_in_turns([lambda: done.append("a"), lambda: done.append("b")], repeats=2, warm_up=1)
+    assert done == ["a", "b"] * 3
+    assert [len(each) for each in seconds] == [2, 2]
 
 
 def test_timed_gives_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
