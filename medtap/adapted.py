@@ -97,14 +97,14 @@ class AdaptedSegmenter(nn.Module):
             OptionError: the support set does not have so many subsets, or an image that is to support itself is of
                 another size than the support images.
         """
-        query, size = self.network.encode(image), image.shape[-2:]
+        size = image.shape[-2:]
+        if self.self_support:
+            self._refuse_another(size)
+        query = self.network.encode(image)
         logits = recall_classes(self.network, query, self.memory, size)
         if self.subsets:
             logits = mean_prediction(torch.cat([logits.unsqueeze(0), self._by_subsets(query, size)]))
-        if self.self_support:
-            self._refuse_another(size)
-            logits = recall_by_itself(self.network, query, self.memory, logits)
-        return logits
+        return recall_by_itself(self.network, query, self.memory, logits) if self.self_support else logits
 
     def _refuse_another(self, size: torch.Size) -> None:
         if size != (self.size, self.size):

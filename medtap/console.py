@@ -42,7 +42,7 @@ def show_adaptation(adapted: AdaptedSegmenter, out: Path) -> None:
     record = record_of(adapted)
     course = f", support loss {record.losses[0]:.3f} to {record.losses[-1]:.3f}" if record.losses else ""
     images = "1 image" if record.shots == 1 else f"{record.shots} images"
-    images += f", and {len(record.lacking)} without any" if record.lacking else ""
+    images += f" and {len(record.lacking)} that show none" if record.lacking else ""
     say(f"adapted {record.network} to {', '.join(record.classes)} on {images}{course}")
     say(f"in {record.cost['adapt_seconds']:.1f} s; adapter in {out}")
     _warn(record.warnings)

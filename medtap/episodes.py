@@ -78,7 +78,8 @@ def draw_support(
     the same order of cases.
 
     The seed alone decides the order in which cases are taken. A pair is exchanged for a later one only where a
-    class would otherwise be in no mask. Files are read one after another, no more of them than needed.
+    class would otherwise be in no mask. Files are read one after another, no more of them than needed, and again for
+    planes without foreground.
 
     Args:
         cases: cases, of which those with masks are drawn from.
@@ -173,7 +174,7 @@ def _take(candidates: Iterator[_Pair], count: int) -> list[_Pair]:
             "fewer pictures without a class than asked for",
             expected=f"{count} images of empty masks, or planes without foreground",
             found=str(len(found)),
-            remedy=f"--lacking {len(found)}, or give more",
+            remedy=f"--lacking {len(found)}, or give more" if found else "leave out --lacking, or give such",
         )
     return found
 
@@ -231,7 +232,7 @@ def _check_foreground(pair: _Pair) -> None:
             f"an empty mask in the support set: {pair.source.name}",
             expected="foreground in every mask",
             found=f"none at {pair.labels.shape[-1]} x {pair.labels.shape[-1]} pixels",
-            remedy="leave this image out, draw with another --seed, or learn from such images too (--lacking)",
+            remedy="leave this image out or draw with another --seed; --lacking learns from images without foreground",
         )
 
 

@@ -23,7 +23,7 @@ from medtap.adapters import AttachedAdapter
 from medtap.augmentation import augmented_views
 from medtap.losses import Loss, dice_loss, mask_dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
-from medtap.passes import SupportTraining, show_a_class
+from medtap.passes import SupportTraining, show_a_class, steps_a_pass
 from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
@@ -44,7 +44,8 @@ def held_out_losses(
         training: of the adapter, whose values are changed.
         images: [K,3,S,S] in [0,1]. A single one that shows a class is checked on random views of itself.
         masks: labels [K,S,S] in 0..N.
-        volumes: number [K] of the volume that each is a plane of; no volume is in both halves.
+        volumes: number [K] of the volume that each is a plane of. No volume is in both halves, unless all pictures that
+            show a class are of one.
     """
     volumes = torch.arange(len(images)) if volumes is None else volumes
     attached, options = training.attached, training.options
@@ -82,7 +83,7 @@ def split_in_halves(
 
 def as_many_steps(options: TapOptions, masks: Tensor, part: Tensor) -> TapOptions:
     """The options that give a part of a support set, by its masks [K',S,S], as many steps as all [K,S,S] get."""
-    return options.of_as_many_steps(*(int(show_a_class(each).sum()) for each in (masks, part)))
+    return options.of_as_many_steps(*(steps_a_pass(options, each) for each in (masks, part)))
 
 
 @torch.no_grad()

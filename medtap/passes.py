@@ -61,7 +61,8 @@ class SupportTraining:
 
         Args:
             images: [K,3,S,S] in [0,1].
-            masks: labels [K,S,S] in 0..N. Pictures that show no class are pseudo-queries, and no shots.
+            masks: labels [K,S,S] in 0..N. Pictures that show no class come last; they are pseudo-queries, and no
+                shots.
             volumes: number [K] of the volume that each is a plane of, see ``leave_one_out``.
 
         Returns:
@@ -76,7 +77,7 @@ class SupportTraining:
         optimizer = self.optimizer()
         averaged = MeanValues(list(self.attached.parameters()))
         losses: list[float] = []
-        steps = self.options.steps_a_pass(int(show_a_class(masks).sum()), len(images))
+        steps = steps_a_pass(self.options, masks)
         for part, step in pseudo_queries(images, masks, self.options, generator, volumes):
             if has_stalled(losses, steps, self.options.patience):
                 break
@@ -167,6 +168,11 @@ def pseudo_query_logits(network: FewShotSegmenter, step: PseudoQueries, classes:
 def show_a_class(masks: Tensor) -> Tensor:
     """Which of K pictures with labels [K,S,S] show any class, [K]."""
     return masks.flatten(1).any(1)
+
+
+def steps_a_pass(options: TapOptions, masks: Tensor) -> int:
+    """Optimizer steps of each pass over pictures with labels [K,S,S]."""
+    return options.steps_a_pass(int(show_a_class(masks).sum()), len(masks))
 
 
 def pseudo_queries(

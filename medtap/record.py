@@ -96,7 +96,7 @@ class AdaptationRecord:
             support=tuple(asdict(source) for source in support.sources),
             lacking=tuple(asdict(source) for source in support.lacking_sources),
             losses=tuple(round(loss, 6) for loss in losses),
-            passes=len(losses) // options.steps_a_pass(support.shots, len(support.pictures[0])),
+            passes=len(losses) // options.steps_a_pass(support.shots, support.shots + len(support.lacking)),
             warnings=support.warnings,
             support_shape=support_shape(support.masks, support.classes),
             cost={"adapt_seconds": round(seconds, 3)},

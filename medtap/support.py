@@ -127,7 +127,8 @@ class SupportSet:
         own = tuple(lacking_sources or (SupportSource(f"lacking-{index}") for index in range(len(others))))
         _check_lacking(others, images, own)
         digest = _digest(images, masks, names, axis, others)
-        return cls(images, masks, names, given, axis, digest, _warnings(images, masks, given), others, own)
+        warnings = _warnings(torch.cat([images, others]), masks, (*given, *own))
+        return cls(images, masks, names, given, axis, digest, warnings, others, own)
 
 
 def _numbered(sources: tuple[SupportSource, ...]) -> torch.Tensor:
@@ -207,10 +208,9 @@ def _digest(
 def _warnings(images: torch.Tensor, masks: torch.Tensor, sources: tuple[SupportSource, ...]) -> tuple[str, ...]:
     found: list[str] = []
     first: dict[bytes, SupportSource] = {}
-    for image, mask, source in zip(images, masks, sources, strict=True):
+    for image, source in zip(images, sources, strict=True):
         twin = first.setdefault(hashlib.sha256(image.numpy().tobytes()).digest(), source)
         if twin is not source:
             found.append(f"the support set holds the same image twice: {twin.name} and {source.name}")
-        if bool(mask.all()):
-            found.append(f"a support mask is all foreground: {source.name}")
-    return tuple(found)
+    full = (source for mask, source in zip(masks, sources, strict=False) if bool(mask.all()))
+    return (*found, *(f"a support mask is all foreground: {source.name}" for source in full))

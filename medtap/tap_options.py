@@ -28,7 +28,8 @@ class TapOptions:
             ``per_group`` after each of the groups that a pass shares the support set out to at random.
         drawn: with ``per_pass``, so many supports drawn anew for each pseudo-query, so that cost grows with K, not its
             square; 0 takes all of the others.
-        group: with ``per_group``, images of a group at most, segmented by one another.
+        group: with ``per_group``, images that show a class of a group, at most where that leaves two for each; they are
+            segmented by one another.
         rates: ``learned`` multiplies the learning rate of each layer by what the network learned for the adapter in
             meta-training, where it did; ``even`` does not.
         augment: with K > 1, what views of the support images are trained on, see ``augmented_views``: ``none``,
@@ -84,9 +85,9 @@ class TapOptions:
         if wrong:
             raise OptionError("options that cannot be adapted with", expected="; ".join(wrong))
 
-    def of_as_many_steps(self, shots: int, part: int) -> TapOptions:
-        """The options for a part of K support images that give it about as many optimizer steps as all of them get."""
-        longer = self.steps_a_pass(shots) / self.steps_a_pass(part)
+    def of_as_many_steps(self, steps: int, part: int) -> TapOptions:
+        """The options for a part of a support set that give it about as many steps as all of it, by those of a pass."""
+        longer = steps / part
         return replace(self, passes=max(1, round(longer * self.passes)), average=round(longer * self.average))
 
     def steps_a_pass(self, shots: int, pictures: int = 0) -> int:
@@ -94,5 +95,5 @@ class TapOptions:
         if self.schedule == "per_pass":
             return 1
         if self.schedule == "per_group":
-            return -(-shots // self.group)
+            return max(1, min(-(-shots // self.group), shots // 2))
         return max(pictures, shots) + (self.views if shots == 1 else 0)

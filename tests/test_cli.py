@@ -7,6 +7,7 @@ import socket
 import sys
 
 import pytest
+from PIL import Image
 
 from medtap import cli
 
@@ -58,6 +59,16 @@ def test_the_whole_job_offline(medtap, adapt_words, lesions, tmp_path):
     assert "Dice" in out
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text())["classes"] == ["mole"]
     assert medtap("info", tmp_path / "adapter")[1].startswith("network")
+
+
+def test_lacking_and_self_support_reach_the_job(medtap, adapt_words, lesions, tmp_path):
+    Image.new("L", (60, 40)).save(lesions[1] / "case2_segmentation.png")
+    code, out, _ = medtap(*adapt_words, "--lacking", 1, "--out", tmp_path / "adapter")
+    assert code == 0
+    assert "on 2 images and 1 that show none, support loss" in out
+    words = ["predict", "--adapter", tmp_path / "adapter", "--images", lesions[0], "--self-support"]
+    assert medtap(*words, "--out", tmp_path / "found")[0] == 0
+    assert json.loads((tmp_path / "found" / "run.json").read_text())["options"]["self_support"] is True
 
 
 def test_failed_cases_give_exit_code_3(medtap, skin_adapter, lesions, tmp_path):

@@ -18,8 +18,9 @@ from medtap.data import planes_of, read_scan
 from medtap.datasets import find_cases
 from medtap.episodes import draw_support
 from medtap.errors import SupportError
-from medtap.guard import split_in_halves
-from medtap.passes import pseudo_queries, show_a_class
+from medtap.guard import as_many_steps, split_in_halves
+from medtap.passes import pseudo_queries, show_a_class, steps_a_pass
+from medtap.report.provenance import rerun
 from medtap.support import SupportSet, SupportSource
 from medtap.workflows import adapt, evaluate, predict
 from tests.tiny import SIZE, random_images, support_set, tiny_network
@@ -136,6 +137,17 @@ def test_each_half_of_the_guard_shows_the_class(shots: int) -> None:
         assert {int((~show_a_class(masks[seen])).sum()) for seen, _ in halves} == {2}
 
 
+@pytest.mark.parametrize(("shots", "lacking"), [(2, 8), (3, 5), (7, 20), (7, 0)])
+@pytest.mark.parametrize("schedule", ["per_pass", "per_group", "per_support"])
+def test_each_half_of_the_guard_is_trained_for_about_as_many_steps(shots: int, lacking: int, schedule: str) -> None:
+    options = TapOptions(passes=8, schedule=schedule, average=4)
+    images, masks, volumes = with_lacking(shots, lacking).pictures
+    steps = options.passes * steps_a_pass(options, masks)
+    for seen, _ in split_in_halves(images, masks, volumes, options)[2]:
+        own = as_many_steps(options, masks, masks[seen])
+        assert abs(own.passes * steps_a_pass(options, masks[seen]) - steps) <= steps_a_pass(options, masks[seen])
+
+
 @pytest.mark.parametrize("shots", [1, 4])
 def test_less_is_found_in_what_lacks_the_class(shots: int) -> None:
     options = TapOptions(passes=15, learning_rate=1e-2, guard="none", views=0)
@@ -148,8 +160,10 @@ def test_less_is_found_in_what_lacks_the_class(shots: int) -> None:
     assert found[1] < 0.7 * found[0]
 
 
-def test_many_support_sets_are_adapted_to_as_each_alone() -> None:
-    supports, options = [with_lacking(3, 2, seed) for seed in (0, 7)], TapOptions(passes=2, precision="float32")
+@pytest.mark.parametrize("schedule", ["per_pass", "per_group"])
+def test_many_support_sets_are_adapted_to_as_each_alone(schedule: str) -> None:
+    supports = [with_lacking(3, 2, seed) for seed in (0, 7)]
+    options = TapOptions(passes=2, precision="float32", schedule=schedule)
     for own, support in zip(take_many_peeks(tiny_network(), supports, LORA, options), supports, strict=True):
         alone = take_a_peek(tiny_network(), support, LORA, options)
         assert own.record.losses == pytest.approx(alone.record.losses, abs=1e-4)
@@ -171,8 +185,24 @@ def test_an_adapter_tells_them_and_leaves_them_out_of_scores(
     outcome = predict(tmp_path / "adapter", lesions[0], tmp_path / "found")
     assert "3 of the images are in the support set" in outcome.warnings
     page = (tmp_path / "found" / "report.html").read_text()
-    for told in ("--lacking 1", "case2 (shows no class)", "and 1 that show nothing of it"):
+    for told in ("--lacking 1", "case2 (shows no class)", "of foreground and 1 picture without,"):
         assert told in page
+
+
+@pytest.mark.parametrize(("shown", "others"), [(4, None), (None, 9)])
+def test_a_report_tells_planes_and_images_beside_one_another(shown: int | None, others: int | None) -> None:
+    pair, lacking = support_set(1), 0.5 * random_images(1)
+    sources = {"sources": [SupportSource("a", shown)], "lacking_sources": [SupportSource("b", others)]}
+    support = SupportSet.from_tensors(pair.images, pair.masks, pair.classes, lacking=lacking, **sources)
+    record = take_a_peek(tiny_network(), support, LORA, TapOptions(passes=0)).record
+    rows = rerun("predict", {"adapter": "FOLDER"}, record, {}).support.rows
+    assert [row[1] for row in rows] == ["-" if plane is None else str(plane + 1) for plane in (shown, others)]
+
+
+def test_a_picture_that_is_said_to_show_a_class_and_not_to_is_a_warning() -> None:
+    pairs = support_set(2)
+    twice = SupportSet.from_tensors(pairs.images, pairs.masks, pairs.classes, lacking=pairs.images[1:])
+    assert twice.warnings == ("the support set holds the same image twice: support-1 and lacking-0",)
 
 
 def test_a_manifest_without_them_is_of_an_older_version(skin_adapter: Path) -> None:

@@ -72,6 +72,8 @@ class SourceOptions:
         if not 0 <= self.lacking <= self.queries:
             expected = f"0 to {self.queries} queries that lack the class"
             raise OptionError("there are not so many queries", expected=expected, found=str(self.lacking))
+        if self.lacking_shots < 0:
+            raise OptionError("lacking_shots cannot be", expected="0 or more", found=str(self.lacking_shots))
 
 
 def run_source(

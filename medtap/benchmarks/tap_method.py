@@ -13,6 +13,7 @@ from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Adapter, Lora
 from medtap.benchmarks.method import Learnt
+from medtap.errors import OptionError
 from medtap.half_precision import compact
 from medtap.inference import PlaneInferer
 from medtap.losses import SMOOTH
@@ -49,6 +50,10 @@ class TapEntry:
     tap: Mapping[str, Any] = field(default_factory=dict)
     inference: Mapping[str, Any] = field(default_factory=dict)
     lacking: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lacking < 0:
+            raise OptionError("lacking cannot be", expected="0 or more", found=str(self.lacking))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +97,9 @@ class TapMethod:
 
         Raises:
             AdaptationError: the loss is not a number.
-            OptionError: K pictures do not have so many subsets.
+            OptionError: K pictures do not have so many subsets, or the network looks at no support image.
         """
-        self.inference.refuse_unfit(support.shots)
+        self.inference.refuse_unfit(support.shots, self.network)
         support = support.with_lacking(self.lacking)
         adapted = take_a_peek(self.network, support, self.adapter, self.options, self.device)
         self.inference.set_on(adapted)

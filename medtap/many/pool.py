@@ -63,11 +63,14 @@ class AdapterPool:
             adapted: of the pool's base network, by LoRA; or the folder that ``AdaptedSegmenter.save`` wrote.
 
         Raises:
-            OptionError: it was adapted by another method, which cannot be left unmerged.
+            OptionError: it was adapted by another method, which cannot be left unmerged, or segments by subsets or by
+                itself, which a pool does not.
             WeightsError: it belongs to other base weights, or the folder cannot be read.
         """
         if not isinstance(adapted, AdaptedSegmenter):
             adapted = load_adapted(adapted, self.network)
+        if adapted.subsets or adapted.self_support:
+            raise OptionError(f"a pool segments {name!r} neither by subsets nor by itself", remedy="turn both off")
         lora = self._lora_of(name, adapted.record)
         factors = factors_by_layer(adapted.adapter)
         self.residents[name] = Resident(

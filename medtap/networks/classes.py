@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
@@ -36,15 +38,8 @@ def recall_classes(
     Returns:
         Logits [B,N+1,H,W], background first.
     """
-    binary = []
-    for label in range(memory[0].shape[0]):
-        own = tuple(kept[label : label + 1] for kept in memory)
-        if shots is None:
-            own = tuple(kept.expand(query[0].shape[0], *kept.shape[1:]) for kept in own)
-        else:
-            own = select_shots(own, shots)
-        binary.append(network.recall(query, own))
-    return beside_background(network.resize(class_leads(torch.stack(binary)), size))
+    each = _memory_of_each(memory, query[0].shape[0]) if shots is None else _chosen(memory, shots)
+    return _recall_each(network, query, each, size)
 
 
 def recall_by_itself(network: FewShotSegmenter, query: Features, memory: Memory, logits: Tensor) -> Tensor:
@@ -62,12 +57,29 @@ def recall_by_itself(network: FewShotSegmenter, query: Features, memory: Memory,
     Returns:
         Logits [B,N+1,H,W], background first.
     """
-    found, itself, binary = logits.softmax(1), tuple(level.unsqueeze(1) for level in query), []
+    itself, masks = tuple(level.unsqueeze(1) for level in query), logits.softmax(1)[:, 1:].split(1, dim=1)
+    own = (network.remember(itself, mask) for mask in masks)
+    both = zip(_memory_of_each(memory, query[0].shape[0]), own, strict=True)
+    each = (tuple(torch.cat(pair, dim=1) for pair in zip(*shots, strict=True)) for shots in both)
+    return _recall_each(network, query, each, logits.shape[-2:])
+
+
+def _memory_of_each(memory: Memory, queries: int) -> Iterator[Memory]:
+    """Of each class its memory, the same for every query: each [B,K,...]."""
     for label in range(memory[0].shape[0]):
-        own = network.remember(itself, found[:, label + 1 : label + 2])
-        whole = (kept[label : label + 1].expand(query[0].shape[0], *kept.shape[1:]) for kept in memory)
-        binary.append(network.recall(query, tuple(torch.cat(pair, dim=1) for pair in zip(whole, own, strict=True))))
-    return beside_background(network.resize(class_leads(torch.stack(binary)), logits.shape[-2:]))
+        yield tuple(kept[label : label + 1].expand(queries, *kept.shape[1:]) for kept in memory)
+
+
+def _chosen(memory: Memory, shots: Tensor) -> Iterator[Memory]:
+    """Of each class the shots [B,M] of each query: each [B,M,...]."""
+    for label in range(memory[0].shape[0]):
+        yield select_shots(tuple(kept[label : label + 1] for kept in memory), shots)
+
+
+def _recall_each(network: FewShotSegmenter, query: Features, memories: Iterable[Memory], size: torch.Size) -> Tensor:
+    """Decode queries against the memory of each class: logits [B,N+1,H,W], background first."""
+    binary = torch.stack([network.recall(query, memory) for memory in memories])
+    return beside_background(network.resize(class_leads(binary), size))
 
 
 def class_leads(binary_logits: Tensor) -> Tensor:

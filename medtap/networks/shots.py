@@ -19,7 +19,8 @@ def leave_one_out(
 
     Args:
         shots: K, at least 2.
-        drawn: draw this many of the others at random; all of them in order when None.
+        drawn: draw this many of the others at random; all of them in order when None, or at random as many as the one
+            with the fewest has.
         generator: source of chance for the draw.
         volumes: number [K] of the volume that a shot is a plane of. Shots of its own volume are no others, for they
             would give it away, unless there is no second volume. Each has its own when None.

@@ -31,7 +31,7 @@ def adaptation_sentences(record: AdaptationRecord) -> tuple[str, ...]:
     shown = counted(record.shots, f"annotated {record.axis} plane" if of_volumes else "annotated image")
     shown += f" of {listed(record.classes)}"
     if record.lacking:
-        shown += f" and {len(record.lacking)} that show nothing of it"
+        shown += f" and {counted(len(record.lacking), 'picture')} without"
     drawn = f"The network {record.network} was shown {shown}, drawn by seed "
     return f"{drawn}{record.tap['seed']}. Of this task it has learnt from nothing else.", _course(record)
 

@@ -84,12 +84,12 @@ def _pairs(options: Mapping[str, Any]) -> str:
 
 
 def _support(record: AdaptationRecord) -> Table:
-    volumes = any(source["plane"] is not None for source in record.support)
     told = [*((source, "") for source in record.support), *((source, " (shows no class)") for source in record.lacking)]
+    volumes = any(source["plane"] is not None for source, _ in told)
     rows = [
         (
             f"{source['name']}{kind}",
-            *((str(source["plane"] + 1),) if volumes else ()),
+            *(("-" if source["plane"] is None else str(source["plane"] + 1),) if volumes else ()),
             f"{str(source['image_sha256'])[:_HASH_SHOWN]}…" if source["image_sha256"] else "-",
         )
         for source, kind in told

@@ -176,7 +176,7 @@ def load_for(adapter: str | Path, wanted: SegmentOptions) -> AdaptedSegmenter:
         WeightsError: as ``load_adapted``.
     """
     adapted = load_adapted(adapter)
-    wanted.refuse_unfit(record_of(adapted).shots)
+    wanted.refuse_unfit(record_of(adapted).shots, adapted.network)
     wanted.set_on(adapted)
     return adapted
 

@@ -9,6 +9,7 @@ from medtap.adapted import AdaptedSegmenter
 from medtap.ensembles import FLIPS, support_subsets
 from medtap.errors import OptionError
 from medtap.inference import input_size
+from medtap.networks.segmenter import FewShotSegmenter
 from medtap.options import refuse_unknown_choice
 from medtap.record import AdaptationRecord
 from medtap.workflows.clean import CLEANING, cleaning_note
@@ -43,26 +44,23 @@ class SegmentOptions:
             raise OptionError("an image supports itself at the support set's size alone", remedy=remedy)
         input_size(self.query_size, 0)
 
-    def refuse_unfit(self, shots: int) -> None:
-        """Refuse what a support set of K shots cannot do.
+    def refuse_unfit(self, shots: int, network: FewShotSegmenter) -> None:
+        """Refuse what a network with a support set of K shots cannot do.
 
         Raises:
-            OptionError: it does not have so many subsets.
+            OptionError: the set does not have so many subsets, or no image can support itself, for the network looks at
+                no support image.
         """
         if self.subsets:
             support_subsets(shots, self.subsets)
-
-    def set_on(self, adapted: AdaptedSegmenter) -> None:
-        """Have an adapted network segment by subsets and by itself as asked.
-
-        Raises:
-            OptionError: it looks at no support image, so that no image can support itself.
-        """
-        if self.self_support and not adapted.network.looks_at_support:
+        if self.self_support and not network.looks_at_support:
             raise OptionError(
-                f"{adapted.network.name!r} looks at no support image: no image can support itself",
+                f"{network.name!r} looks at no support image: no image can support itself",
                 remedy="leave out --self-support",
             )
+
+    def set_on(self, adapted: AdaptedSegmenter) -> None:
+        """Have an adapted network segment by subsets and by itself as asked."""
         adapted.subsets, adapted.self_support = self.subsets, self.self_support
 
     @property

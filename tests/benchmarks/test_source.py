@@ -84,6 +84,12 @@ def test_pictures_without_the_class_come_with_the_supports_for_methods_that_want
     assert torch.equal(taught[4].lacking, episodes[0][3])
 
 
+@pytest.mark.parametrize("wrong", [{"lacking_shots": -1}, {"methods": {"one": {"lacking": -1}}}])
+def test_fewer_pictures_than_none_are_refused(wrong):
+    with pytest.raises(OptionError, match="expected 0 or more; found -1"):
+        source.run_source(_options(**wrong), seed=0, config=Path())
+
+
 def test_more_queries_that_lack_the_class_than_queries_are_refused():
     with pytest.raises(OptionError, match="expected 0 to 2 queries that lack the class; found 3"):
         source.SourceOptions(**_options(lacking=3))

@@ -95,7 +95,7 @@ def test_inference_is_that_of_the_other_bundles_but_for_its_model() -> None:
     own, like = config("inference"), json.loads((LIKE / "configs" / "inference.json").read_text())
     assert own.keys() - like.keys() == {"adapter_dir"}
     differing = {name for name in own.keys() & like.keys() if own[name] != like[name]}
-    assert differing == {"network_def", "model", "inferer", "postprocessing", "handlers"}
+    assert differing == {"network_def", "model", "inferer", "postprocessing", "handlers", "segmenting"}
     assert '"label"' not in json.dumps(own)
 
 

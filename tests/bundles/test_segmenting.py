@@ -67,11 +67,16 @@ def test_own_model_is_used_at_another_size(workflow, lesions, tmp_path):
 
 @pytest.mark.parametrize(
     ("how", "message"),
-    [({"subsets": 3}, "0 to 2 subsets of 2 shots"), ({"flips": "horizontl"}, "did you mean horizontal")],
+    [
+        ({"subsets": 3}, "0 to 2 subsets of 2 shots"),
+        ({"self_support": True, "query_size": 64}, "an image supports itself at the support set's size alone"),
+        ({"self_support": True, "size": 64, "support_images": None}, "at the support set's size alone"),
+        ({"flips": "horizontl"}, "did you mean horizontal"),
+    ],
 )
 def test_what_cannot_be_is_refused(workflow, support, lesions, tmp_path, how, message):
     folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / "out")}
     with pytest.raises(Exception) as raised:  # noqa: PT011
-        workflow("inference", **support, **folders, **how).run()
+        workflow("inference", **{**support, **folders, **how}).run()
     assert message in str(medtap_cause(raised.value))
     assert not (tmp_path / "out").exists()

@@ -122,6 +122,11 @@ def test_other_adapters_are_refused() -> None:
     pool = AdapterPool(tiny_network())
     with pytest.raises(OptionError, match="'ssf' cannot be served from a pool; expected a network adapted by lora"):
         pool.add("ssf", take_a_peek(tiny_network(), support_set(2), Ssf(), replace(OPTIONS, passes=1)))
+    for name, value in (("subsets", 1), ("self_support", True)):
+        refined = adapt()
+        setattr(refined, name, value)
+        with pytest.raises(OptionError, match="a pool segments 'refined' neither by subsets nor by itself"):
+            pool.add("refined", refined)
     with pytest.raises(OptionError, match="found one without a record"):
         pool.add("blank", AdaptedSegmenter.blank(tiny_network(), ("thing",)))
 

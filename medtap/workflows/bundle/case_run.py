@@ -136,7 +136,7 @@ class CaseRun:
         identity = self.model.identity(self.network_def)
         data = {"data": self.cases.folders, "layout": self.cases.layout, "mask_threshold": self.mask_threshold}
         data |= asdict(self.segmenting)
-        self.segmenting.refuse_unfit(self.model.shots)
+        self.segmenting.refuse_unfit(self.model.shots, self.network_def.network)
         inputs = [*self.cases.folders, *self.model.folders]
         return RunFolder(self.output_dir, inputs=inputs, options=identity | data, overwrite=self.overwrite)
 

@@ -167,7 +167,7 @@ def adapted_network(
         segmenting: how it segments; plainly when None.
 
     Raises:
-        MedtapError: there is no such network, or it cannot segment so.
+        MedtapError: there is no such network.
     """
     adapted = AdaptedSegmenter.blank(load_network(network), tuple(classes), shots)
     (segmenting or SegmentOptions()).set_on(adapted)

@@ -16,7 +16,7 @@ from medtap.support_shape import ClassShape
 
 @dataclass(frozen=True)
 class TrainedAdapter:
-    """An adapter that `medtap.adapted.load_adapted` has put into the bundle's ``network_def``.
+    """An adapter that `load_for` has put into the bundle's ``network_def``.
 
     Attributes:
         folder: that ``AdaptedSegmenter.save`` wrote.
