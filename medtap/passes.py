@@ -179,21 +179,21 @@ def pseudo_queries(
     images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None = None
 ) -> Iterator[tuple[int, PseudoQueries]]:
     """What each optimizer step trains on, with its pass."""
+    shown = show_a_class(masks).cpu()  # read once: a GPU is waited for
     for part in range(options.passes):
-        yield from ((part, step) for step in _steps(images, masks, options, generator, volumes))
+        yield from ((part, step) for step in _steps(images, masks, options, generator, volumes, shown))
 
 
 def _steps(
-    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None, shown: Tensor
 ) -> Iterator[PseudoQueries]:
     """The steps of a pass: one of all K pseudo-queries, K of one each, or one a group."""
-    shown = show_a_class(masks)
     if int(shown.sum()) == 1:
         seen, labels, shots = _self_pairs(images, masks, options, generator)
     else:
         seen, labels = augmented_views(images, masks, generator, options.augment)
         if options.schedule == "per_group":
-            yield from _groups(seen, labels, options, generator, volumes, shown.cpu())
+            yield from _groups(seen, labels, options, generator, volumes, shown)
             return
         drawn = options.drawn or None if options.schedule == "per_pass" else None
         shots = leave_one_out(len(images), drawn, generator, volumes, shown)
@@ -203,12 +203,7 @@ def _steps(
 
 
 def _groups(
-    images: Tensor,
-    masks: Tensor,
-    options: TapOptions,
-    generator: Generator,
-    volumes: Tensor | None,
-    shown: Tensor,
+    images: Tensor, masks: Tensor, options: TapOptions, generator: Generator, volumes: Tensor | None, shown: Tensor
 ) -> Iterator[PseudoQueries]:
     """The support set shared out to groups at random, each of its pictures segmented by the others of its group.
 
