@@ -111,7 +111,7 @@ class SupportTraining:
         for name, layer in self.attached.layers().items():
             layers.setdefault(self.options.learning_rate * self.rates.get(name, 1.0), []).extend(layer)
         groups = [{"params": parameters, "lr": rate} for rate, parameters in layers.items()]
-        return torch.optim.AdamW(groups, weight_decay=self.options.weight_decay)
+        return torch.optim.AdamW(groups, weight_decay=self.options.weight_decay, fused=True)
 
 
 def has_stalled(losses: Sequence[float], steps: int, patience: int) -> bool:
