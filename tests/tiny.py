@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from transformers import ConvNextV2Backbone, ConvNextV2Config
 
 from medtap.networks.dense_attention import DenseAttentionSegmenter
@@ -30,6 +32,14 @@ def tiny_network(seed: int = 0) -> DenseAttentionSegmenter:
                 parameter.add_(0.1 * torch.randn(parameter.shape))
     network.name, network.size = "tiny", SIZE
     return network.eval().requires_grad_(False)
+
+
+def as_torchscript(network: nn.Module) -> nn.Module:
+    """A network of images traced with one of them, written and read again."""
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.trace(network, random_images(1)), file)
+    file.seek(0)
+    return torch.jit.load(file)
 
 
 def random_images(count: int, height: int = SIZE, width: int | None = None, seed: int = 0) -> Tensor:
