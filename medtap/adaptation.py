@@ -20,7 +20,7 @@ from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.passes import SupportTraining, show_a_class
+from medtap.passes import SupportTraining, shots_in
 from medtap.precision import autocast
 from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
@@ -102,7 +102,7 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
         return training.run(images, masks, volumes), {}
     held_out = held_out_losses(training, images, masks, volumes)
     losses = training.run(images, masks, volumes)
-    seen = seen_by_guard(held_out, int(show_a_class(masks).sum()))
+    seen = seen_by_guard(held_out, shots_in(masks))
     weaken(training.attached, options.seed, seen["strength"])
     return losses, seen
 

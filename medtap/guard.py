@@ -55,9 +55,10 @@ def held_out_losses(
         as_long = replace(training, options=as_many_steps(options, masks[: len(volumes)], masks[seen]))
         as_long.run(images[seen], masks[seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
+        shots = seen[show_a_class(masks[seen])]
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
-            losses[index] += len(held_out) * _dice_loss(training, images, masks, seen, held_out)
+            losses[index] += len(held_out) * _dice_loss(training, images, masks, shots, held_out)
     return (losses / sum(len(held_out) for _, held_out in halves)).tolist()
 
 
@@ -87,10 +88,9 @@ def as_many_steps(options: TapOptions, masks: Tensor, part: Tensor) -> TapOption
 
 
 @torch.no_grad()
-def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, seen: Tensor, held_out: Tensor) -> float:
+def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, shots: Tensor, held_out: Tensor) -> float:
     """All pictures are encoded together, for then the encoder's frozen parts give what they gave before."""
     features = training.network.encode(images)
-    shots = seen[show_a_class(masks[seen])]
     support, queries = (tuple(level[index] for level in features) for index in (shots, held_out))
     memory = remember_classes(training.network, support, masks[shots], training.classes)
     logits = recall_classes(training.network, queries, memory, masks.shape[-2:])

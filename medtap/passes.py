@@ -170,9 +170,14 @@ def show_a_class(masks: Tensor) -> Tensor:
     return masks.flatten(1).any(1)
 
 
+def shots_in(masks: Tensor) -> int:
+    """How many of K pictures with labels [K,S,S] show any class, and so are shots."""
+    return int(show_a_class(masks).sum())
+
+
 def steps_a_pass(options: TapOptions, masks: Tensor) -> int:
     """Optimizer steps of each pass over pictures with labels [K,S,S]."""
-    return options.steps_a_pass(int(show_a_class(masks).sum()), len(masks))
+    return options.steps_a_pass(shots_in(masks), len(masks))
 
 
 def pseudo_queries(

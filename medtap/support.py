@@ -65,8 +65,7 @@ class SupportSet:
         if len(self.lacking) == 0:
             return self.images, self.masks, self.volumes
         nothing = self.masks.new_zeros(len(self.lacking), self.size, self.size)
-        volumes = _numbered((*self.sources, *self.lacking_sources))
-        return torch.cat([self.images, self.lacking]), torch.cat([self.masks, nothing]), volumes
+        return torch.cat([self.images, self.lacking]), torch.cat([self.masks, nothing]), self.volumes
 
     @property
     def shots(self) -> int:
@@ -75,8 +74,9 @@ class SupportSet:
 
     @property
     def volumes(self) -> torch.Tensor:
-        """Number [K] of the image or volume that each pair came from."""
-        return _numbered(self.sources)
+        """Number [K+N] of the image or volume that each pair, and each picture without a class, came from."""
+        names = [source.name for source in (*self.sources, *self.lacking_sources)]
+        return torch.tensor([names.index(name) for name in names])
 
     @property
     def size(self) -> int:
@@ -127,13 +127,8 @@ class SupportSet:
         own = tuple(lacking_sources or (SupportSource(f"lacking-{index}") for index in range(len(others))))
         _check_lacking(others, images, own)
         digest = _digest(images, masks, names, axis, others)
-        warnings = _warnings(torch.cat([images, others]), masks, (*given, *own))
+        warnings = _warnings((*images, *others), masks, (*given, *own))
         return cls(images, masks, names, given, axis, digest, warnings, others, own)
-
-
-def _numbered(sources: tuple[SupportSource, ...]) -> torch.Tensor:
-    names = [source.name for source in sources]
-    return torch.tensor([names.index(name) for name in names])
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -205,12 +200,14 @@ def _digest(
     return digest.hexdigest()
 
 
-def _warnings(images: torch.Tensor, masks: torch.Tensor, sources: tuple[SupportSource, ...]) -> tuple[str, ...]:
+def _warnings(
+    images: Sequence[torch.Tensor], masks: torch.Tensor, sources: tuple[SupportSource, ...]
+) -> tuple[str, ...]:
     found: list[str] = []
     first: dict[bytes, SupportSource] = {}
     for image, source in zip(images, sources, strict=True):
         twin = first.setdefault(hashlib.sha256(image.numpy().tobytes()).digest(), source)
         if twin is not source:
             found.append(f"the support set holds the same image twice: {twin.name} and {source.name}")
-    full = (source for mask, source in zip(masks, sources, strict=False) if bool(mask.all()))
+    full = (source for mask, source in zip(masks, sources[: len(masks)], strict=True) if bool(mask.all()))
     return (*found, *(f"a support mask is all foreground: {source.name}" for source in full))

@@ -20,7 +20,7 @@ from medtap.errors import OutputError, WeightsError
 from medtap.networks import BUILDERS, save_network
 from medtap.networks.zoo import load_network
 from medtap.record import MANIFEST
-from tests.tiny import random_images, support_set, tiny_network
+from tests.tiny import as_torchscript, random_images, support_set, tiny_network
 
 
 def adapt(shots: int = 3, classes: int = 1, **options: object) -> AdaptedSegmenter:
@@ -225,10 +225,7 @@ def test_it_is_made_for_evaluation() -> None:
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torchscript_traces_it_for_any_batch() -> None:
     network = adapt(3, 2)
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.trace(network, random_images(1)), file)
-    file.seek(0)
-    traced = torch.jit.load(file)
+    traced = as_torchscript(network)
     with torch.no_grad():
         torch.testing.assert_close(traced(random_images(2, seed=9)), logits(network))
 

@@ -20,7 +20,7 @@ from medtap.many.guard import held_out_losses, weaken
 from medtap.many.passes import ManyTraining
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.passes import SupportTraining, show_a_class
+from medtap.passes import SupportTraining, shots_in
 from medtap.precision import autocast
 from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
@@ -74,8 +74,7 @@ def alike(supports: Sequence[SupportSet], at_once: int) -> Iterator[list[int]]:
     """Numbers of the support sets that can be trained together, at most so many in a list."""
     groups: dict[object, list[int]] = {}
     for number, support in enumerate(supports):
-        images, _, volumes = support.pictures
-        key = (images.shape, support.shots, len(support.classes), tuple(volumes.tolist()))
+        key = (support.images.shape, len(support.lacking), len(support.classes), tuple(support.volumes.tolist()))
         groups.setdefault(key, []).append(number)
     for numbers in groups.values():
         yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
@@ -118,6 +117,7 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     held_out = held_out_losses(many, images, masks, volumes).tolist()
     losses = many.run(images, masks, volumes)
-    seen = [seen_by_guard(own, int(show_a_class(masks[0]).sum())) for own in held_out]
+    shots = shots_in(masks[0])
+    seen = [seen_by_guard(own, shots) for own in held_out]
     weaken(many.training.attached, options.seed, [own["strength"] for own in seen])
     return list(zip(losses, seen, strict=True))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medtap.adapters import AttachedAdapter
-from medtap.guard import CHECKS, STRENGTHS, Half, as_many_steps, initial_values, set_strength, split_in_halves, values
+from medtap.guard import CHECKS, STRENGTHS, as_many_steps, initial_values, set_strength, split_in_halves, values
 from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
 from medtap.passes import PseudoQueries, pseudo_query_logits, show_a_class
 
@@ -31,17 +31,17 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
         training = replace(many.training, options=as_many_steps(options, masks[0, : len(volumes)], masks[0, seen]))
         ManyTraining(training).run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
+        shots = seen[show_a_class(masks[0, seen])]
         for index, strength in enumerate(STRENGTHS):
             set_strength(attached, start, end, strength)
-            losses[:, index] += len(held_out) * _dice_losses(many, images, masks, (seen, held_out))
+            losses[:, index] += len(held_out) * _dice_losses(many, images, masks, shots, held_out)
     return losses / sum(len(held_out) for _, held_out in halves)
 
 
 @torch.no_grad()
-def _dice_losses(many: ManyTraining, images: Tensor, masks: Tensor, half: Half) -> Tensor:
-    seen, held_out = half
-    shots = seen[show_a_class(masks[0, seen])].expand(len(held_out), -1)
-    step = side_by_side([PseudoQueries(*own, held_out, shots) for own in zip(images, masks, strict=True)])
+def _dice_losses(many: ManyTraining, images: Tensor, masks: Tensor, shots: Tensor, held_out: Tensor) -> Tensor:
+    each = shots.expand(len(held_out), -1)
+    step = side_by_side([PseudoQueries(*own, held_out, each) for own in zip(images, masks, strict=True)])
     logits = pseudo_query_logits(many.training.network, step, many.training.classes)
     return losses_by_set(CHECKS[many.training.options.guard], logits.float(), step, len(images)).cpu()
 

@@ -13,10 +13,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from medtap.networks.encoders import PyramidEncoder
-from medtap.networks.level_matcher import PATCH, LevelMatcher, cosines, mask_patches, sums_by_mask
+from medtap.networks.level_matcher import PATCH, LevelMatcher, cosines, mask_patches, sums_by_mask, tokens_of
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, resize_logits
 
 
@@ -50,10 +49,10 @@ class Mix(nn.Sequential):
         shares = list(zip(maps, first.weight.split(self.sources, dim=1), strict=True))
         size = max(source.shape[2:] for source in maps)
         finest, weights = zip(*(share for share in shares if share[0].shape[2:] == size), strict=True)
-        mixed = pointwise(torch.cat(finest, dim=1), torch.cat(weights, dim=1), first.bias)
+        mixed = channels_first(tokens_of(torch.cat(finest, dim=1), torch.cat(weights, dim=1), first.bias))
         for source, weight in shares:
             if source.shape[2:] != size:
-                mixed = mixed + resize_to(pointwise(source, weight), mixed)
+                mixed = mixed + resize_to(channels_first(tokens_of(source, weight)), mixed)
         for layer in list(self)[1:]:
             mixed = layer(mixed)
         return mixed
@@ -124,11 +123,6 @@ class DenseAttentionSegmenter(FewShotSegmenter):
 def channels_first(maps: Tensor) -> Tensor:
     """Maps [B,h,w,C] as [B,C,h,w], in memory as they were."""
     return maps.permute(0, 3, 1, 2)
-
-
-def pointwise(maps: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A 1x1 convolution of maps [B,C,h,w] that lie a token a pixel in memory, as a linear layer: it is sooner done."""
-    return channels_first(F.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), bias))
 
 
 def resize_to(maps: Tensor, like: Tensor) -> Tensor:

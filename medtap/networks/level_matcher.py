@@ -43,8 +43,7 @@ class LevelMatcher(nn.Module):
 
     def queries(self, features: Tensor) -> Tensor:
         """Project features [B,C,h,w] and their places to [B,h,w,width], channels side by side for fused attention."""
-        tokens = F.linear(features.permute(0, 2, 3, 1), self.project.weight.flatten(1), self.project.bias)
-        return tokens + self._places(*features.shape[-2:])
+        return tokens_of(features, self.project.weight, self.project.bias) + self._places(*features.shape[-2:])
 
     def _places(self, height: int, width: int) -> Tensor:
         """What each place in a picture adds, [h,w,width]: what its row adds and what its column adds."""
@@ -89,6 +88,11 @@ class LevelMatcher(nn.Module):
     def _units(self, tokens: Tensor) -> Tensor:
         """Tokens [B,n,m,width] of each head at length 1: [B,n,m,heads,16]."""
         return F.normalize(tokens[..., : self.attended].unflatten(3, (self.heads, -1)), dim=-1)
+
+
+def tokens_of(maps: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 1x1 convolution of maps [B,C,h,w] into tokens [B,h,w,C']: a linear layer, sooner done where tokens lie so."""
+    return F.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), bias)
 
 
 def _waves(side: int, like: Tensor) -> Tensor:

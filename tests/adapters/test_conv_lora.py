@@ -24,7 +24,7 @@ from medtap.adapters.grids import TokenGrid
 from medtap.errors import OptionError
 from medtap.tap_options import TapOptions
 from tests.adapters.transformer import give_values, tiny_sam, tiny_swin, tiny_vit
-from tests.tiny import random_images, support_set, tiny_encoder, tiny_network
+from tests.tiny import as_torchscript, random_images, support_set, tiny_encoder, tiny_network
 
 
 def mixture(options: ConvLora, grid: tuple[int, int] | None = None, width: tuple[int, int] = (5, 7)) -> ConvMixture:
@@ -259,10 +259,8 @@ def test_saved_and_loaded_is_exactly_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_torchscript_traces_it_for_any_batch() -> None:
-    network, file = adapted(), io.BytesIO()
-    torch.jit.save(torch.jit.trace(network, random_images(1)), file)
-    file.seek(0)
-    traced = torch.jit.load(file)
+    network = adapted()
+    traced = as_torchscript(network)
     with torch.no_grad():
         torch.testing.assert_close(traced(random_images(2, seed=9)), logits(network))
 
