@@ -22,6 +22,7 @@ from medtap.networks.classes import remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
 from medtap.passes import SupportTraining, shots_in
 from medtap.precision import autocast
+from medtap.presence import learn_presence
 from medtap.record import AdaptationRecord
 from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
@@ -110,15 +111,22 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
 def merged(
     network: FewShotSegmenter, attached: AttachedAdapter, trained: Mapping[str, Tensor], support: SupportSet
 ) -> AdaptedSegmenter:
-    """The network with a trained adapter folded in, rounded to half precision as it is saved, and the set digested."""
+    """The network with a trained adapter folded in, rounded to half precision as it is saved, and the set digested.
+
+    Where the set tells it, so is how sure the network is of a class where it is and where it is not.
+    """
     values = {name: rounded(value) for name, value in trained.items()}
     attached.load_state_dict(values)
     attached.merge()
     device = next(network.parameters()).device
+    images, masks, volumes = support.pictures
+    shots, masks = support.shots, masks.to(device)
     with torch.no_grad():
-        features = network.encode(support.images.to(device))
-        memory = remember_classes(network, features, support.masks.to(device), len(support.classes))
-    return AdaptedSegmenter(network, memory, support.classes, values)
+        features = network.encode(images.to(device))
+        shown = tuple(level[:shots] for level in features)
+        memory = remember_classes(network, shown, masks[:shots], len(support.classes))
+    presence = learn_presence(network, features, memory, masks, volumes)
+    return AdaptedSegmenter(network, memory, support.classes, values, presence=presence)
 
 
 def record_of_course(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from medtap.networks.classes import recall_by_itself, recall_classes, remember_c
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, share_weights
 from medtap.networks.zoo import load_network, read_tensors, weights_sha256
 from medtap.outputs import atomic_write, write_json
+from medtap.presence import Presence, evidence, without_absent
 from medtap.record import MANIFEST, AdaptationRecord
 
 TENSORS, DIGEST = "adapter.safetensors", "support.safetensors"
 FILES = (TENSORS, DIGEST, MANIFEST)
 """What an adapted network is saved as."""
-_ADAPTER, _MEMORY = "adapter.", "memory."
+_ADAPTER, _MEMORY, _PRESENCE = "adapter.", "memory.", "presence"
 
 
 class AdaptedSegmenter(nn.Module):
@@ -37,6 +38,7 @@ class AdaptedSegmenter(nn.Module):
         classes: names of labels 1 to N.
         adapter: the adapter's values, for ``save``.
         record: what is known of the adaptation, for ``save``.
+        presence: how to tell that a picture shows a class, of each; every picture is taken to when None.
 
     Attributes:
         adapter: the adapter's values by name, which are all that was trained; empty where none were given.
@@ -44,6 +46,7 @@ class AdaptedSegmenter(nn.Module):
             averaged; see ``support_subsets``. It is no part of what is saved.
         self_support: whether a query is then segmented once more with its own prediction as one more shot; see
             ``recall_by_itself``. Nor is it saved.
+        check_presence: whether a class is left out of an image that does not show it, as ``presence`` tells.
     """
 
     def __init__(
@@ -53,14 +56,17 @@ class AdaptedSegmenter(nn.Module):
         classes: tuple[str, ...],
         adapter: Mapping[str, Tensor] | None = None,
         record: AdaptationRecord | None = None,
+        presence: Sequence[Presence] | None = None,
     ) -> None:
         super().__init__()
         self.network, self.classes, self.record = network, tuple(classes), record
-        self.subsets, self.self_support = 0, False
+        self.subsets, self.self_support, self.check_presence = 0, False, True
         self.adapter = dict(adapter or {})
         self._kept = len(memory)
         for index, kept in enumerate(memory):
             self.register_buffer(f"memory_{index}", kept)
+        self.presence = tuple(presence or [Presence()] * len(self.classes))
+        self.register_buffer("presence_values", torch.tensor(self.presence))  # what a state dict tells of it
         self.eval()
 
     @classmethod
@@ -91,7 +97,8 @@ class AdaptedSegmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Segment images [B,3,H,W] in [0,1], of any size: logits [B,N+1,H,W], background first.
 
-        With subsets, as ``mean_prediction``, each image encoded once all the same, by itself too.
+        With subsets, as ``mean_prediction``, each image encoded once all the same, by itself too. Whether an image
+        shows a class is told before it is segmented by itself.
 
         Raises:
             OptionError: the support set does not have so many subsets, or an image that is to support itself is of
@@ -104,7 +111,15 @@ class AdaptedSegmenter(nn.Module):
         logits = recall_classes(self.network, query, self.memory, size)
         if self.subsets:
             logits = mean_prediction(torch.cat([logits.unsqueeze(0), self._by_subsets(query, size)]))
-        return recall_by_itself(self.network, query, self.memory, logits) if self.self_support else logits
+        seen = evidence(logits, [each.area for each in self.presence]) if self.looks_for_absence else None
+        if self.self_support:
+            logits = recall_by_itself(self.network, query, self.memory, logits)
+        return logits if seen is None else without_absent(logits, seen, self.presence)
+
+    @property
+    def looks_for_absence(self) -> bool:
+        """Whether there is a class that may be left out of an image."""
+        return self.check_presence and any(each.least > 0 for each in self.presence)
 
     def _refuse_another(self, size: torch.Size) -> None:
         if size != (self.size, self.size):
@@ -127,7 +142,10 @@ class AdaptedSegmenter(nn.Module):
             loaded = state_dict.get(f"{prefix}memory_{index}")
             if loaded is not None and loaded.ndim == kept.ndim and len(loaded) == len(self.classes):
                 setattr(self, f"memory_{index}", kept.new_empty(loaded.shape))
+        older = torch.zeros_like(self.get_buffer("presence_values"))  # what was written before there was such a thing
+        state_dict.setdefault(prefix + "presence_values", older)
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self.presence = _presence_of(self.get_buffer("presence_values"))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``adapter.safetensors``, ``support.safetensors`` (the digested support set, no images) and a manifest.
@@ -148,8 +166,9 @@ class AdaptedSegmenter(nn.Module):
             raise WeightsError("a network without a record cannot be saved as an adapter", remedy="use state_dict()")
         folder = Path(folder)
         adapter = {_ADAPTER + name: value for name, value in self.adapter.items()}
-        memory = {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
-        for name, tensors in ((TENSORS, adapter), (DIGEST, memory)):
+        digest = {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
+        digest |= {_PRESENCE: self.get_buffer("presence_values")} if any(map(any, self.presence)) else {}
+        for name, tensors in ((TENSORS, adapter), (DIGEST, digest)):
             content = save({key: compact(value.detach().cpu()).contiguous() for key, value in tensors.items()})
             with atomic_write(folder / name) as partial:
                 partial.write_bytes(content)
@@ -178,8 +197,13 @@ def load_adapted(folder: str | Path, network: FewShotSegmenter | None = None) ->
     values = {name.removeprefix(_ADAPTER): value for name, value in adapter.items()}
     method = build_adapter(record.method, record.adapter)
     method.fold(method.part(shared), values)
+    presence = _presence_of(kept.pop(_PRESENCE)) if _PRESENCE in kept else None
     memory = tuple(kept[f"{_MEMORY}{index}"] for index in range(len(kept)))
-    return AdaptedSegmenter(shared, memory, record.classes, values, record)
+    return AdaptedSegmenter(shared, memory, record.classes, values, record, presence)
+
+
+def _presence_of(values: Tensor) -> tuple[Presence, ...]:
+    return tuple(Presence(area, least) for area, least in values.tolist())
 
 
 def attach_recorded(record: AdaptationRecord, network: FewShotSegmenter) -> AttachedAdapter:

@@ -83,6 +83,7 @@ def predict(
     subsets: o.Subsets = 0,
     self_support: o.SelfSupport = False,
     query_size: o.QuerySize = None,
+    presence: o.Presence = True,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Segment new images with an adapted network; masks keep the images' own formats and grids."""
@@ -97,6 +98,7 @@ def predict(
         "subsets": subsets,
         "self_support": self_support,
         "query_size": query_size,
+        "presence": presence,
         "overwrite": overwrite,
         "progress": console.progress,
     }
@@ -121,6 +123,7 @@ def evaluate(
     subsets: o.Subsets = 0,
     self_support: o.SelfSupport = False,
     query_size: o.QuerySize = None,
+    presence: o.Presence = True,
     overwrite: o.Overwrite = False,
 ) -> None:
     """Score an adapted network on annotated images that it has not learnt from."""
@@ -135,6 +138,7 @@ def evaluate(
         "subsets": subsets,
         "self_support": self_support,
         "query_size": query_size,
+        "presence": presence,
         "overwrite": overwrite,
         "progress": console.progress,
     }

@@ -84,6 +84,9 @@ Subsets = Annotated[int, typer.Option(help="Average with so many subsets of the 
 SelfSupport = Annotated[
     bool, typer.Option("--self-support", help="Segment each image twice, its own mask as one more shot.")
 ]
+Presence = Annotated[
+    bool, typer.Option(help="Leave a class out of planes that, as far as the support set can tell, do not show it.")
+]
 Clean = Annotated[
     str,
     typer.Option(help="Clean masks class by class: none, largest (piece alone), holes, both, auto (as support masks)."),

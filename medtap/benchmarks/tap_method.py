@@ -81,11 +81,10 @@ class TapMethod:
     def describe(self) -> dict[str, Any]:
         """What decides its results."""
         adapter = {"method": self.adapter.name, **self.adapter.options()}
-        inference = {name: value for name, value in asdict(self.inference).items() if name != "self_support" or value}
         told: dict[str, Any] = {
             "adapter": adapter,
             "tap": _described(self.options, self.device),
-            "inference": inference,
+            "inference": asdict(self.inference),
         }
         if self.lacking:
             told["lacking"] = self.lacking

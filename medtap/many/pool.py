@@ -77,6 +77,7 @@ class AdapterPool:
             {layer: (self._kept(down), self._kept(lora.scale * up)) for layer, (down, up) in factors.items()},
             tuple(self._kept(kept) for kept in adapted.memory),
             adapted.size,
+            adapted.presence if adapted.looks_for_absence else (),
         )
 
     @property
@@ -122,7 +123,8 @@ class AdapterPool:
             query, shots = self.network.encode(images), memory[0].shape[1]
             index = torch.arange(shots, device=self.device).view(len(residents), -1).expand(len(requests), -1)
             logits = recall_classes(self.network, query, memory, images.shape[-2:], index)
-        pairs = zip(logits.float(), requests, strict=True)
+        shown = (chosen[name].shown(own) for own, (name, _) in zip(logits.float(), requests, strict=True))
+        pairs = zip(shown, requests, strict=True)
         return [resize_logits(own[None], image.shape[-2:])[0] for own, (_, image) in pairs]
 
     def _seen(self, image: Tensor, size: int) -> Tensor:

@@ -62,7 +62,8 @@ def evaluate(
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
         note: what the report says of the data.
-        how: ``clean``, ``flips``, ``subsets``, ``self_support`` and ``query_size``, as `SegmentOptions` takes them.
+        how: ``clean``, ``flips``, ``subsets``, ``self_support``, ``query_size`` and ``presence``, as `SegmentOptions`
+            takes them.
 
     Returns:
         The content of ``metrics.json``, and what became of the cases.
@@ -75,7 +76,7 @@ def evaluate(
     record = record_of(adapted)
     cases, left_out = without_support(find_cases(images, masks, layout=layout), record)
     items = case_items(cases, images)
-    warnings = [*cases.warnings, *left_out, *wanted.notes(record)]
+    warnings = [*cases.warnings, *left_out, *wanted.notes(adapted, record)]
     outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]
     options: dict[str, Any] = {"adapter_sha256": record.adapter_sha256, "inputs": inputs, "layout": layout}

@@ -120,7 +120,8 @@ def predict(
         compile_network: whether torch compiles the network first, see ``compile_forward``.
         overwrite: whether an earlier run in ``out`` may be replaced.
         progress: shows how far the run is.
-        how: ``clean``, ``flips``, ``subsets``, ``self_support`` and ``query_size``, as `SegmentOptions` takes them.
+        how: ``clean``, ``flips``, ``subsets``, ``self_support``, ``query_size`` and ``presence``, as `SegmentOptions`
+            takes them.
 
     Raises:
         MedtapError: an input, option or output is refused before any work.
@@ -130,7 +131,7 @@ def predict(
     record = record_of(adapted)
     cases = find_cases(images, layout=layout)
     items = case_items(cases, images)
-    warnings = [*cases.warnings, *seen_warnings(cases, record), *wanted.notes(record)]
+    warnings = [*cases.warnings, *seen_warnings(cases, record), *wanted.notes(adapted, record)]
     outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
     options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout, **asdict(wanted)}
     preprocessing = image_transforms(record.axis)

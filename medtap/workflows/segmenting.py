@@ -26,6 +26,7 @@ class SegmentOptions:
         self_support: whether each image is then segmented once more, its own prediction as one more shot; not with
             ``query_size``.
         query_size: side in pixels of the network's input; that of the support set when None.
+        presence: whether a class is left out of planes that the support set tells not to show it, where it can tell.
     """
 
     clean: str = "none"
@@ -33,6 +34,7 @@ class SegmentOptions:
     subsets: int = 0
     self_support: bool = False
     query_size: int | None = None
+    presence: bool = True
 
     def __post_init__(self) -> None:
         refuse_unknown_choice("unknown way of cleaning", self.clean, CLEANING)
@@ -60,17 +62,26 @@ class SegmentOptions:
             )
 
     def set_on(self, adapted: AdaptedSegmenter) -> None:
-        """Have an adapted network segment by subsets and by itself as asked."""
-        adapted.subsets, adapted.self_support = self.subsets, self.self_support
+        """Have an adapted network segment by subsets, by itself and with an eye to what is absent as asked."""
+        adapted.subsets, adapted.self_support, adapted.check_presence = self.subsets, self.self_support, self.presence
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that are not as they are by default."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+        """The options that are not as they are by default, as the command line calls them."""
+        given = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
+        return {f"no_{name}" if value is False else name: value is False or value for name, value in given.items()}
 
-    def notes(self, record: AdaptationRecord) -> list[str]:
-        """What a user should know of how an adapter's masks come out."""
-        return cleaning_note(record) if self.clean == "auto" else []
+    def notes(self, adapted: AdaptedSegmenter, record: AdaptationRecord) -> list[str]:
+        """What a user should know of how an adapted network's masks come out, set on it as asked."""
+        presence = _presence_note(adapted) if adapted.looks_for_absence else []
+        return [*presence, *(cleaning_note(record) if self.clean == "auto" else [])]
 
 
 _DEFAULT = SegmentOptions()
+
+
+def _presence_note(adapted: AdaptedSegmenter) -> list[str]:
+    """Of which classes it is looked for whether a plane shows them, in a sentence for users."""
+    checked = zip(adapted.classes, adapted.presence, strict=True)
+    told = ", ".join(f"{name} below {each.least:.2f}" for name, each in checked if each.least > 0)
+    return [f"a class is left out of planes where it is less likely than the support set tells: {told}"]

@@ -156,7 +156,7 @@ class CaseRun:
             done=[item["name"] for item in items if item["name"] in self.before],
             failures=self.dataset.failures,
             skipped=list(cases.skipped),
-            warnings=[*cases.warnings, *warnings, *self.segmenting.notes(self.record)],
+            warnings=[*cases.warnings, *warnings, *self.segmenting.notes(self.network_def, self.record)],
         )
 
     def _is_done(self, item: Item) -> bool:
