@@ -20,7 +20,7 @@ from medtap.networks.classes import recall_by_itself, recall_classes, remember_c
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, share_weights
 from medtap.networks.zoo import load_network, read_tensors, weights_sha256
 from medtap.outputs import atomic_write, write_json
-from medtap.presence import Presence, evidence, without_absent
+from medtap.presence import Presence, evidence, tells_anything, without_absent
 from medtap.record import MANIFEST, AdaptationRecord
 
 TENSORS, DIGEST = "adapter.safetensors", "support.safetensors"
@@ -38,7 +38,7 @@ class AdaptedSegmenter(nn.Module):
         classes: names of labels 1 to N.
         adapter: the adapter's values, for ``save``.
         record: what is known of the adaptation, for ``save``.
-        presence: how to tell that a picture shows a class, of each; every picture is taken to when None.
+        presence: how to tell that a picture shows each class; every picture is taken to when None.
 
     Attributes:
         adapter: the adapter's values by name, which are all that was trained; empty where none were given.
@@ -46,7 +46,8 @@ class AdaptedSegmenter(nn.Module):
             averaged; see ``support_subsets``. It is no part of what is saved.
         self_support: whether a query is then segmented once more with its own prediction as one more shot; see
             ``recall_by_itself``. Nor is it saved.
-        check_presence: whether a class is left out of an image that does not show it, as ``presence`` tells.
+        check_presence: whether a class is left out of an image that does not show it, as ``presence`` tells. Nor is it
+            saved.
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class AdaptedSegmenter(nn.Module):
         self._kept = len(memory)
         for index, kept in enumerate(memory):
             self.register_buffer(f"memory_{index}", kept)
-        self.presence = tuple(presence or [Presence()] * len(self.classes))
-        self.register_buffer("presence_values", torch.tensor(self.presence))  # what a state dict tells of it
+        self._presence = tuple(presence or [Presence()] * len(self.classes))
+        self.register_buffer("presence_values", memory[0].new_tensor(self._presence))  # what a state dict tells of it
         self.eval()
 
     @classmethod
@@ -98,7 +99,7 @@ class AdaptedSegmenter(nn.Module):
         """Segment images [B,3,H,W] in [0,1], of any size: logits [B,N+1,H,W], background first.
 
         With subsets, as ``mean_prediction``, each image encoded once all the same, by itself too. Whether an image
-        shows a class is told before it is segmented by itself.
+        shows a class is told by the whole set's first look.
 
         Raises:
             OptionError: the support set does not have so many subsets, or an image that is to support itself is of
@@ -109,17 +110,22 @@ class AdaptedSegmenter(nn.Module):
             self._refuse_another(size)
         query = self.network.encode(image)
         logits = recall_classes(self.network, query, self.memory, size)
+        seen = evidence(logits, [each.area for each in self.presence]) if self.looks_for_absence else None
         if self.subsets:
             logits = mean_prediction(torch.cat([logits.unsqueeze(0), self._by_subsets(query, size)]))
-        seen = evidence(logits, [each.area for each in self.presence]) if self.looks_for_absence else None
         if self.self_support:
             logits = recall_by_itself(self.network, query, self.memory, logits)
         return logits if seen is None else without_absent(logits, seen, self.presence)
 
     @property
+    def presence(self) -> tuple[Presence, ...]:
+        """How to tell that a picture shows each class."""
+        return self._presence
+
+    @property
     def looks_for_absence(self) -> bool:
         """Whether there is a class that may be left out of an image."""
-        return self.check_presence and any(each.least > 0 for each in self.presence)
+        return self.check_presence and tells_anything(self.presence)
 
     def _refuse_another(self, size: torch.Size) -> None:
         if size != (self.size, self.size):
@@ -145,7 +151,7 @@ class AdaptedSegmenter(nn.Module):
         older = torch.zeros_like(self.get_buffer("presence_values"))  # what was written before there was such a thing
         state_dict.setdefault(prefix + "presence_values", older)
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self.presence = _presence_of(self.get_buffer("presence_values"))
+        self._presence = _presence_of(self.get_buffer("presence_values"))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``adapter.safetensors``, ``support.safetensors`` (the digested support set, no images) and a manifest.
@@ -167,7 +173,7 @@ class AdaptedSegmenter(nn.Module):
         folder = Path(folder)
         adapter = {_ADAPTER + name: value for name, value in self.adapter.items()}
         digest = {f"{_MEMORY}{index}": kept for index, kept in enumerate(self.memory)}
-        digest |= {_PRESENCE: self.get_buffer("presence_values")} if any(map(any, self.presence)) else {}
+        digest |= {_PRESENCE: self.get_buffer("presence_values")} if tells_anything(self.presence) else {}
         for name, tensors in ((TENSORS, adapter), (DIGEST, digest)):
             content = save({key: compact(value.detach().cpu()).contiguous() for key, value in tensors.items()})
             with atomic_write(folder / name) as partial:

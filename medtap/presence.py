@@ -2,9 +2,10 @@
 
 A few-shot network finds something in nearly every picture, for every picture of its training showed the class. Where a
 support set has pictures with a class and pictures without it, each of them is segmented by the others, leave-one-out,
-and shows how sure the network is of the class where it is and where it is not. A class that the network is less sure of
-than halfway between the two is then left out of a picture. Where the two overlap, what is sure although nothing is
-there is passed over, so that hardly a picture of the set, a tenth at most, would lose what it shows.
+and shows how sure the network is of the class where it is and where it is not. (An adapter has been trained on them all
+the same, and is surer in both than of new pictures.) A class that the network is less sure of than halfway between the
+two is then left out of a picture. Where the two overlap, what is sure although nothing is there is passed over: the
+bound keeps below the tenth percentile of the pictures that show the class.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ class Presence(NamedTuple):
 
     area: float = 0.0
     least: float = 0.0
+
+
+def tells_anything(presence: Sequence[Presence]) -> bool:
+    """Whether there is a class that may be left out of a picture."""
+    return any(each.least > 0 for each in presence)
 
 
 def evidence(logits: Tensor, areas: Sequence[float]) -> Tensor:
@@ -80,18 +86,19 @@ def learn_presence(
 
     Args:
         network: adapted.
-        features: of the K pictures [K,C,h,w].
-        memory: of those of them that are shots, the first ones, each [N,K',...].
-        masks: their labels [K,S,S] in 0..N. Pictures that show no class are no shots.
+        features: of K pictures [K,C,h,w], those that show no class last.
+        memory: of the K' that show any class, and so are shots, each [N,K',...].
+        masks: labels [K,S,S] in 0..N.
         volumes: number [K] of the volume that each is a plane of, see ``leave_one_out``.
 
     Returns:
-        Of each class; nothing is looked at where fewer than two pictures show it beside another that does, or none does
-        not.
+        Of each class. It is ``Presence()`` where the set cannot tell: every picture shows the class, fewer than two do
+        while another shot does, or the network looks at no support image, so that all is as it learned it.
     """
     shares = torch.stack([(masks == label).float().mean((1, 2)) for label in range(1, len(memory[0]) + 1)], dim=1)
     shows = shares > 0
-    if not bool(((shows.sum(0) >= _FEWEST) & ~shows.all(0)).any()):
+    tells = (shows.sum(0) >= _FEWEST) & ~shows.all(0)
+    if not (network.looks_at_support and bool(tells.any())):
         return (Presence(),) * shows.shape[1]
     shots = leave_one_out(len(masks), None, Generator().manual_seed(0), volumes, shows.any(1)).to(masks.device)
     areas = (_OF_THE_LEAST * shares.where(shows, 1.0).amin(0)).tolist()

@@ -128,6 +128,8 @@ class SupportSet:
         _check_lacking(others, images, own)
         digest = _digest(images, masks, names, axis, others)
         warnings = _warnings((*images, *others), masks, (*given, *own))
+        if len(others) == 0 and any(source.plane is not None for source in given):
+            warnings += _never_without(masks, names)
         return cls(images, masks, names, given, axis, digest, warnings, others, own)
 
 
@@ -211,3 +213,13 @@ def _warnings(
             found.append(f"the support set holds the same image twice: {twin.name} and {source.name}")
     full = (source for mask, source in zip(masks, sources[: len(masks)], strict=True) if bool(mask.all()))
     return (*found, *(f"a support mask is all foreground: {source.name}" for source in full))
+
+
+def _never_without(masks: torch.Tensor, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """What to tell of the classes that every support plane of volumes shows."""
+    always = [name for label, name in enumerate(classes, start=1) if bool((masks == label).flatten(1).any(1).all())]
+    if not always:
+        return ()
+    names, what = ", ".join(always), "they are" if len(always) > 1 else "it is"
+    remedy = "learn from planes without foreground too (--lacking), where the volumes are annotated whole"
+    return (f"every support plane shows {names}: {what} found in nearly every plane of a volume, then; {remedy}",)

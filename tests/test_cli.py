@@ -67,8 +67,9 @@ def test_lacking_and_self_support_reach_the_job(medtap, adapt_words, lesions, tm
     assert code == 0
     assert "on 2 images and 1 that show none, support loss" in out
     words = ["predict", "--adapter", tmp_path / "adapter", "--images", lesions[0], "--self-support"]
-    assert medtap(*words, "--out", tmp_path / "found")[0] == 0
-    assert json.loads((tmp_path / "found" / "run.json").read_text())["options"]["self_support"] is True
+    assert medtap(*words, "--no-presence", "--out", tmp_path / "found")[0] == 0
+    options = json.loads((tmp_path / "found" / "run.json").read_text())["options"]
+    assert (options["self_support"], options["presence"]) == (True, False)
 
 
 def test_failed_cases_give_exit_code_3(medtap, skin_adapter, lesions, tmp_path):

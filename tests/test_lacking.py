@@ -211,3 +211,17 @@ def test_a_manifest_without_them_is_of_an_older_version(skin_adapter: Path) -> N
     assert told.pop("lacking") == []
     manifest.write_text(json.dumps(told))
     assert load_adapted(skin_adapter).record.lacking == ()
+
+
+def test_planes_that_all_show_a_class_are_warned_of(volumes: Folders) -> None:
+    cases = find_cases(*volumes)
+    told = "every support plane shows foreground: it is found in nearly every plane of a volume, then"
+    plain = draw_support(cases, shots=2, seed=0, size=32, classes=("one", "two"))
+    always = [name for label, name in ((1, "one"), (2, "two")) if (plain.masks == label).flatten(1).any(1).all()]
+    assert any(f"shows {', '.join(always)}: " in warning for warning in plain.warnings) is bool(always)
+    assert not draw_support(cases, shots=2, seed=0, size=32, lacking=2).warnings
+    planes = [SupportSource("a", 3), SupportSource("b", 4)]
+    shown = support_set(2)
+    (warning,) = SupportSet.from_tensors(shown.images, shown.masks, ("foreground",), sources=planes).warnings
+    assert told in warning
+    assert not SupportSet.from_tensors(shown.images, shown.masks, ("foreground",)).warnings

@@ -14,9 +14,11 @@ from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import TENSORS, AdaptedSegmenter, load_adapted
 from medtap.adapters import Lora
 from medtap.many import AdapterPool
+from medtap.networks.classes import remember_classes
 from medtap.networks.zoo import load_network
 from medtap.presence import Presence, evidence, learn_presence, without_absent
 from medtap.workflows import SegmentOptions, adapt, predict
+from tests.networks.tiny_sam import tiny_sam
 from tests.test_lacking import with_lacking
 from tests.tiny import SIZE, as_torchscript, random_images, support_set, tiny_network
 
@@ -151,6 +153,37 @@ def test_what_an_older_version_wrote_is_loaded_as_it_was(tmp_path: Path) -> None
     assert load_adapted(tmp_path, tiny_network()).presence == (ALWAYS, ALWAYS)
 
 
+@torch.no_grad()
+def test_each_picture_is_asked_by_those_of_other_volumes() -> None:
+    """Two classes at once, one of which every other picture lacks, against one picture after another by hand."""
+    network, support = load_network("medtap-atto"), support_set(4, 2, seed=3)
+    masks = support.masks.clone()
+    masks[1:4:2][masks[1:4:2] == 2] = 0
+    masks, volumes = torch.cat([masks, torch.zeros_like(masks[:1])]), torch.tensor([0, 0, 1, 1, 0])
+    images = torch.cat([support.images, 0.5 * random_images(1, seed=5)])
+    features = network.encode(images)
+    memory = remember_classes(network, tuple(level[:4] for level in features), masks[:4], 2)
+    told = learn_presence(network, features, memory, masks, volumes)
+    likely = []
+    for picture, shots in zip(images, ([2, 3], [2, 3], [0, 1], [0, 1], [2, 3]), strict=True):
+        by_class = ((masks[None, shots] == label).float() for label in (1, 2))
+        leads = [network(picture[None], images[None, shots], own)[0].diff(dim=0)[0] for own in by_class]
+        likely.append(torch.stack([torch.zeros_like(leads[0]), *leads]).softmax(0))
+    for label, presence in enumerate(told, start=1):
+        areas = (masks == label).float().mean((1, 2))
+        count, there = round(0.5 * float(areas[areas > 0].min()) * SIZE**2), areas > 0
+        sure = torch.stack([each[label].flatten().topk(count).values.mean() for each in likely])
+        below = sure[~there & (sure < sure[there].quantile(0.1))]
+        expected = (sure[there].quantile(0.1) + below.max()) / 2 if len(below) else torch.tensor(0.0)
+        assert presence.least == pytest.approx(float(expected), abs=5e-3)
+    assert any(each.least > 0 for each in told)
+
+
+def test_a_network_that_looks_at_no_support_image_is_not_asked() -> None:
+    network = take_a_peek(tiny_sam(), with_lacking(4, 3), Lora(rank=2), TapOptions(passes=1))
+    assert network.presence == (ALWAYS,)
+
+
 @pytest.mark.parametrize("how", [{}, {"subsets": 2}, {"self_support": True}])
 def test_a_class_that_is_never_shown_is_never_found(how: dict[str, object]) -> None:
     network, images = adapted(**how), random_images(2, seed=7)
@@ -190,7 +223,7 @@ def test_it_reaches_the_jobs_and_is_told(volumes: tuple[Path, Path], tmp_path: P
     options = {"options": TapOptions(passes=1), "shots": 3, "lacking": 3, "size": SIZE, "device": "cpu"}
     network = adapt(*volumes, tmp_path / "adapter", **options)
     told = ", ".join(f"class{label} below {each.least:.2f}" for label, each in enumerate(network.presence, start=1))
-    note = f"a class is left out of planes where it is less likely than the support set tells: {told}"
+    note = f"a class is left out of planes where the network is less sure of it than the support set asks: {told}"
     for name, presence in (("with", True), ("without", False)):
         outcome = predict(tmp_path / "adapter", volumes[0], tmp_path / name, device="cpu", presence=presence)
         assert (note in outcome.warnings) is presence

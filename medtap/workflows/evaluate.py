@@ -76,7 +76,7 @@ def evaluate(
     record = record_of(adapted)
     cases, left_out = without_support(find_cases(images, masks, layout=layout), record)
     items = case_items(cases, images)
-    warnings = [*cases.warnings, *left_out, *wanted.notes(adapted, record)]
+    warnings = [*cases.warnings, *left_out, *wanted.notes(adapted)]
     outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
     inputs = [Path(folder) for folder in (images, masks) if folder is not None]
     options: dict[str, Any] = {"adapter_sha256": record.adapter_sha256, "inputs": inputs, "layout": layout}

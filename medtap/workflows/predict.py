@@ -131,7 +131,7 @@ def predict(
     record = record_of(adapted)
     cases = find_cases(images, layout=layout)
     items = case_items(cases, images)
-    warnings = [*cases.warnings, *seen_warnings(cases, record), *wanted.notes(adapted, record)]
+    warnings = [*cases.warnings, *seen_warnings(cases, record), *wanted.notes(adapted)]
     outcome = Outcome(skipped=list(cases.skipped), warnings=warnings)
     options = {"adapter_sha256": record.adapter_sha256, "images": Path(images), "layout": layout, **asdict(wanted)}
     preprocessing = image_transforms(record.axis)

@@ -11,7 +11,6 @@ from medtap.errors import OptionError
 from medtap.inference import input_size
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.options import refuse_unknown_choice
-from medtap.record import AdaptationRecord
 from medtap.workflows.clean import CLEANING, cleaning_note
 
 
@@ -69,12 +68,13 @@ class SegmentOptions:
     def given(self) -> dict[str, Any]:
         """The options that are not as they are by default, as the command line calls them."""
         given = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULT, name)}
-        return {f"no_{name}" if value is False else name: value is False or value for name, value in given.items()}
+        return dict((f"no_{name}", True) if value is False else (name, value) for name, value in given.items())
 
-    def notes(self, adapted: AdaptedSegmenter, record: AdaptationRecord) -> list[str]:
+    def notes(self, adapted: AdaptedSegmenter) -> list[str]:
         """What a user should know of how an adapted network's masks come out, set on it as asked."""
         presence = _presence_note(adapted) if adapted.looks_for_absence else []
-        return [*presence, *(cleaning_note(record) if self.clean == "auto" else [])]
+        cleaned = cleaning_note(adapted.record) if self.clean == "auto" and adapted.record else []
+        return [*presence, *cleaned]
 
 
 _DEFAULT = SegmentOptions()
@@ -84,4 +84,4 @@ def _presence_note(adapted: AdaptedSegmenter) -> list[str]:
     """Of which classes it is looked for whether a plane shows them, in a sentence for users."""
     checked = zip(adapted.classes, adapted.presence, strict=True)
     told = ", ".join(f"{name} below {each.least:.2f}" for name, each in checked if each.least > 0)
-    return [f"a class is left out of planes where it is less likely than the support set tells: {told}"]
+    return [f"a class is left out of planes where the network is less sure of it than the support set asks: {told}"]

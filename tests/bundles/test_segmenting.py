@@ -65,6 +65,18 @@ def test_own_model_is_used_at_another_size(workflow, lesions, tmp_path):
     assert len(masks_in(tmp_path / "out")) == 6
 
 
+def test_what_an_own_model_leaves_out_is_told_unless_it_is_told_not_to(workflow, lesions, tmp_path):
+    for presence in (True, False):
+        folders = {"dataset_dir": str(lesions[0]), "output_dir": str(tmp_path / f"{presence}")}
+        made = workflow("inference", presence=presence, **folders)
+        made.run()
+        network = made.parser.get_parsed_content("network_def")
+        assert network.looks_for_absence is (presence and any(each.least > 0 for each in network.presence))
+        told = "a class is left out of planes" in (tmp_path / f"{presence}" / "report.html").read_text()
+        assert told is network.looks_for_absence
+    assert any(each.least > 0 for each in network.presence) is (network.classes == ("anterior", "posterior"))
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

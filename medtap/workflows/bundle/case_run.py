@@ -105,6 +105,7 @@ class CaseRun:
 
     def close_outcome(self) -> None:
         """List what failed or was skipped, once the last case is done."""
+        self.outcome.warnings += self.segmenting.notes(self.network_def)  # which a model file may have filled by now
         self.outcome.seconds = time.perf_counter() - self._started
         self.outcome.write(self.folder)
 
@@ -156,7 +157,7 @@ class CaseRun:
             done=[item["name"] for item in items if item["name"] in self.before],
             failures=self.dataset.failures,
             skipped=list(cases.skipped),
-            warnings=[*cases.warnings, *warnings, *self.segmenting.notes(self.network_def, self.record)],
+            warnings=[*cases.warnings, *warnings],
         )
 
     def _is_done(self, item: Item) -> bool:
