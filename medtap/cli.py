@@ -11,6 +11,7 @@ import typer
 
 from medtap import cli_options as o
 from medtap.errors import MedtapError
+from medtap.late_imports import SparedImports
 
 app = typer.Typer(
     help="Few-shot medical image segmentation that adapts to your images in seconds.",
@@ -233,6 +234,7 @@ def convert(
 def main() -> None:
     """Run the command line; what a user gave wrong ends with one message and exit code 2."""
     warnings.filterwarnings("ignore", category=FutureWarning)
+    sys.meta_path.insert(0, SparedImports())
     try:
         app()
     except MedtapError as error:

@@ -28,11 +28,15 @@ def test_import_leaves_heavy_packages_alone(module: str) -> None:
     assert HEAVY.isdisjoint(loaded)
 
 
+def save_adapter(folder: Path, method: str = "lora") -> None:
+    support = SupportSet.from_tensors(torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64).long(), ("all",))
+    options = TapOptions(passes=1, views=0, guard="none")
+    take_a_peek(load_network("medtap-atto"), support, build_adapter(method), options).save(folder)
+
+
 @pytest.mark.parametrize("method", ["lora", "lora+decoder"])
 def test_an_adapter_segments_without_what_reads_files_and_trains(method: str, tmp_path: Path) -> None:
-    support = SupportSet.from_tensors(torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64).long(), ("all",))
-    adapter, options = build_adapter(method), TapOptions(passes=1, views=0, guard="none")
-    take_a_peek(load_network("medtap-atto"), support, adapter, options).save(tmp_path)
+    save_adapter(tmp_path, method)
     program = (
         "import json, sys, torch, medtap; medtap.load_adapted(sys.argv[1])(torch.rand(1, 3, 64, 64));"
         "print(json.dumps(sorted(sys.modules)))"
@@ -40,6 +44,23 @@ def test_an_adapter_segments_without_what_reads_files_and_trains(method: str, tm
     words = [sys.executable, "-c", program, str(tmp_path)]
     printed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert (HEAVY - {"torch"} | {"highdicom"}).isdisjoint(json.loads(printed.stdout))
+
+
+def test_predict_imports_what_it_needs_of_monai_and_nothing_for_its_other_parts(
+    lesions: tuple[Path, Path], tmp_path: Path
+) -> None:
+    save_adapter(tmp_path / "adapter")
+    program = (
+        "import atexit, json, sys; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr));"
+        "from medtap.cli import main; main()"
+    )
+    options = ["predict", "--adapter", tmp_path / "adapter", "--images", lesions[0], "--out", tmp_path / "found"]
+    words = [sys.executable, "-W", "ignore", "-c", program, *map(str, options)]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    loaded = set(json.loads(printed.stderr.splitlines()[-1]))
+    assert "monai" in loaded
+    assert {"ignite", "peft", "transformers", "medtap.pretraining.recipe"}.isdisjoint(loaded)
+    assert len(list((tmp_path / "found").glob("*.png"))) == 6
 
 
 @pytest.mark.parametrize("name", medtap.__all__)
