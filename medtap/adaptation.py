@@ -63,9 +63,9 @@ def take_a_peek(
     images, masks, volumes = support.pictures
     images, masks = images.to(device), masks.to(device)
     rates = network.rates.get(adapter.name, {}) if options.rates == "learned" else {}
-    start = time.perf_counter()
     with seeded(options.seed, device):
-        attached = adapter.attach(adapter.part(network))
+        attached = adapter.attach(adapter.part(network))  # which may import peft, for seconds
+        start = time.perf_counter()
         training = SupportTraining(network, attached, len(support.classes), options, rates)
         with frozen_parts_kept(network.encoder), autocast(options.precision, device, on_cpu=True):
             course = _guarded(training, images, masks, volumes)
