@@ -67,7 +67,8 @@ class AdaptedSegmenter(nn.Module):
         for index, kept in enumerate(memory):
             self.register_buffer(f"memory_{index}", kept)
         self._presence = tuple(presence or [Presence()] * len(self.classes))
-        self.register_buffer("presence_values", memory[0].new_tensor(self._presence))  # what a state dict tells of it
+        # The same for a state dict; forward goes by the numbers, for reading them from a GPU would wait for it.
+        self.register_buffer("presence_values", memory[0].new_tensor(self._presence))
         self.eval()
 
     @classmethod

@@ -123,9 +123,8 @@ class AdapterPool:
             query, shots = self.network.encode(images), memory[0].shape[1]
             index = torch.arange(shots, device=self.device).view(len(residents), -1).expand(len(requests), -1)
             logits = recall_classes(self.network, query, memory, images.shape[-2:], index)
-        shown = (chosen[name].shown(own) for own, (name, _) in zip(logits.float(), requests, strict=True))
-        pairs = zip(shown, requests, strict=True)
-        return [resize_logits(own[None], image.shape[-2:])[0] for own, (_, image) in pairs]
+        pairs = zip(logits.float(), requests, strict=True)
+        return [resize_logits(chosen[name].shown(own)[None], image.shape[-2:])[0] for own, (name, image) in pairs]
 
     def _seen(self, image: Tensor, size: int) -> Tensor:
         """An image [C,H,W] as the network sees it, [1,3,S,S]."""

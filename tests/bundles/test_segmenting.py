@@ -74,6 +74,8 @@ def test_what_an_own_model_leaves_out_is_told_unless_it_is_told_not_to(workflow,
         assert network.looks_for_absence is (presence and any(each.least > 0 for each in network.presence))
         told = "a class is left out of planes" in (tmp_path / f"{presence}" / "report.html").read_text()
         assert told is network.looks_for_absence
+        noted = json.loads((tmp_path / f"{presence}" / "run.json").read_text())["details"]["warnings"]
+        assert sum("a class is left out of planes" in warning for warning in noted) == told
     assert any(each.least > 0 for each in network.presence) is (network.classes == ("anterior", "posterior"))
 
 

@@ -78,6 +78,7 @@ class CaseRun:
     def attach(self, engine: Workflow) -> None:
         """Register with an engine, before handlers that need the folder or the model."""
         engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.note_how)
         engine.add_event_handler(Events.COMPLETED, self.finish)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.abort)
 
@@ -96,6 +97,10 @@ class CaseRun:
         engine.state.epoch_length = None  # ignite would keep to the last run's, and cases that fail do not count
         self._started = time.perf_counter()
 
+    def note_how(self) -> None:
+        """Note how masks come out, once a loader among the handlers may have filled the network."""
+        self.outcome.warnings += self.segmenting.notes(self.network_def)
+
     def count(self, case: str) -> None:
         """Note a case that went through, and tell about every tenth part of them."""
         self.outcome.done.append(case)
@@ -105,7 +110,6 @@ class CaseRun:
 
     def close_outcome(self) -> None:
         """List what failed or was skipped, once the last case is done."""
-        self.outcome.warnings += self.segmenting.notes(self.network_def)  # which a model file may have filled by now
         self.outcome.seconds = time.perf_counter() - self._started
         self.outcome.write(self.folder)
 
