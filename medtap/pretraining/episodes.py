@@ -32,6 +32,7 @@ class Stage:
         looks: how often a batch is learned from: as it was drawn, then `changed` at random.
         lacking: the share of a task's pictures, its last ones, that are never a shot, and do not show the class in
             families that can draw such.
+        disagreement: how far the masks of shots are redrawn as by other hands, see `redrawn`; 0 leaves them as they are.
     """
 
     steps: int
@@ -44,6 +45,7 @@ class Stage:
     passes: int = 0
     looks: int = 1
     lacking: float = 0.0
+    disagreement: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.images or min(self.images) < 2 or max(self.images) > self.pictures:
@@ -54,6 +56,9 @@ class Stage:
             )
         if self.looks < 1:
             raise OptionError("a stage that never looks at its tasks", expected="looks of at least 1")
+        if not 0 <= self.disagreement <= 0.5:
+            found = str(self.disagreement)
+            raise OptionError("masks cannot be redrawn so", expected="a disagreement of 0 to 0.5", found=found)
         if self.lacking < 0 or min(n - self.lacking_of(n) for n in self.images) < 2:
             expected = "a share of at least 0 that leaves 2 pictures of each task"
             raise OptionError("too many pictures without their class", expected=expected, found=str(self.lacking))

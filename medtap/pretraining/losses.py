@@ -38,15 +38,18 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return dice_ce_loss(logits, masks.long())
 
 
-def backward(network: FewShotSegmenter, images: Tensor, masks: Tensor, generator: Generator, lacking: int = 0) -> float:
-    """Add the gradients of a batch of tasks, every picture segmented by as many others as are drawn; the loss.
+def backward(
+    network: FewShotSegmenter, images: Tensor, masks: Tensor, drawn: Tensor, generator: Generator, lacking: int = 0
+) -> float:
+    """Add the gradients of a batch of tasks, every picture segmented by as many others as are drawn by lot; the loss.
 
-    The last ``lacking`` pictures of each task are shots of none.
+    Shots have the masks ``drawn``, what is found is compared with ``masks``. The last ``lacking`` pictures of each task
+    are shots of none.
     """
     number = images.shape[1]
     count = int(torch.randint(1, number - lacking, (1,), generator=generator))
     shots = leave_one_out(number, count, generator, shown=torch.arange(number) < number - lacking)
-    loss = mask_loss(segment_each_other(network, images, masks, shots.to(images.device)), masks.flatten(0, 1))
+    loss = mask_loss(segment_each_other(network, images, drawn, shots.to(images.device)), masks.flatten(0, 1))
     loss.backward()
     return loss.item()
 

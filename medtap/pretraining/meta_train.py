@@ -21,6 +21,7 @@ from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.options import fill, refuse_unknown_choice
+from medtap.pretraining.annotators import redrawn
 from medtap.pretraining.changes import changed
 from medtap.pretraining.episodes import TaskStream
 from medtap.pretraining.losses import backward
@@ -153,12 +154,13 @@ class MetaTrainer:
         """An optimizer step on tasks; the loss before it."""
         stage, bfloat16 = self.stream.stage(self.step), self.options.bfloat16
         passes, lacking = stage.passes, stage.lacking_of(images.shape[1])
+        drawn = redrawn(masks, stage.disagreement, generator)
         self.optimizer.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=not passes):
             if passes:
-                loss = self.peek.backward(images, masks, passes, generator, lacking)
+                loss = self.peek.backward(images, masks, drawn, passes, generator, lacking)
             else:
-                loss = backward(self.network, images, masks, generator, lacking)
+                loss = backward(self.network, images, masks, drawn, generator, lacking)
         loss = mean_of_all(loss, self.device)
         if not math.isfinite(loss):
             raise AdaptationError(f"the loss of step {self.step} is not a number", remedy="lower the learning rate")

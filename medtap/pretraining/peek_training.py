@@ -58,14 +58,16 @@ class PeekTraining:
         values = [round(rate, 4) for rate in self.logarithms.exp().tolist()]
         return {name: {layer: values[self.places[layer]] for layer in own} for name, own in self.layers.items()}
 
-    def backward(self, images: Tensor, masks: Tensor, passes: int, generator: Generator, lacking: int = 0) -> float:
+    def backward(
+        self, images: Tensor, masks: Tensor, drawn: Tensor, passes: int, generator: Generator, lacking: int = 0
+    ) -> float:
         """Add the gradients of tasks [T,n,3,S,S] with masks [T,n,S,S] to the network; the mean loss after adapting.
 
-        The last ``lacking`` pictures of each task are no shots.
+        Shots have the masks ``drawn`` [T,n,S,S]. The last ``lacking`` pictures of each task are no shots.
         """
         self.optimizer.zero_grad()
         most = min(_MOST_SHOTS, images.shape[1] - lacking - 1)
-        tasks = ((*task, _draw_count(most, generator)) for task in zip(images, masks, strict=True))
+        tasks = ((*task, _draw_count(most, generator)) for task in zip(images, masks, drawn, strict=True))
         losses = [self._task(*task, passes, generator, 1 / len(images)) for task in tasks]
         average_gradients([self.logarithms])
         self.optimizer.step()
@@ -86,15 +88,15 @@ class PeekTraining:
         self.learned = state["learned"]
 
     def _task(
-        self, images: Tensor, masks: Tensor, shots: int, passes: int, generator: Generator, weight: float
+        self, images: Tensor, masks: Tensor, drawn: Tensor, shots: int, passes: int, generator: Generator, weight: float
     ) -> float:
-        """One task [n,3,S,S]: the first K of its pictures are the support set."""
+        """One task [n,3,S,S]: the first K of its pictures are the support set, with their masks as drawn."""
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         adapter = self.adapters[seed % len(self.adapters)]
-        (weight * _UNADAPTED * self._query_loss(images, masks, shots)).backward()
+        (weight * _UNADAPTED * self._query_loss(images, masks[shots:], drawn[:shots])).backward()
         options = replace(self.options, passes=passes, seed=seed)
-        attached = self._adapted(adapter, images[:shots], masks[:shots], options)
-        loss = self._query_loss(images, masks, shots)
+        attached = self._adapted(adapter, images[:shots], drawn[:shots], options)
+        loss = self._query_loss(images, masks[shots:], drawn[:shots])
         (weight * loss).backward()
         attached.hand_gradients_on()
         self._add_rate_gradients(attached, seed)
@@ -118,15 +120,16 @@ class PeekTraining:
             parameter.grad = None
         return attached
 
-    def _query_loss(self, images: Tensor, masks: Tensor, shots: int) -> Tensor:
-        """The loss of a task's other pictures, segmented by the first ones."""
+    def _query_loss(self, images: Tensor, truth: Tensor, drawn: Tensor) -> Tensor:
+        """The loss of a task's other pictures, of the masks ``truth``, segmented by the first ones as drawn."""
+        shots = len(drawn)
         features = self.network.encode(images)
         support = unfold_shots(tuple(level[:shots] for level in features), 1)
         queries = tuple(level[shots:] for level in features)
-        memory = self.network.remember(support, masks[None, :shots])
+        memory = self.network.remember(support, drawn[None])
         each = tuple(kept.expand(len(queries[0]), *kept.shape[1:]) for kept in memory)
-        logits = self.network.resize(self.network.recall(queries, each).float(), masks.shape[-2:])
-        return mask_loss(logits, masks[shots:])
+        logits = self.network.resize(self.network.recall(queries, each).float(), truth.shape[-2:])
+        return mask_loss(logits, truth)
 
     def _add_rate_gradients(self, attached: AttachedAdapter, seed: int) -> None:
         """A rate's gradient: the loss's along the way that its layer's parameters have come since the start."""

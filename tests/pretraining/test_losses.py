@@ -64,9 +64,9 @@ def test_iou_of_perfect_and_wrong_networks_leaves_the_mode_alone(training: bool)
 def test_backward_adds_gradients_of_the_loss_it_tells() -> None:
     network = tiny_network().requires_grad_(True)
     images, masks = random_images(3)[None], random_masks(3)[None].float()
-    first = backward(network, images, masks, Generator().manual_seed(0))
+    first = backward(network, images, masks, masks, Generator().manual_seed(0))
     gradient = network.coarse.weight.grad.clone()
-    again = backward(network, images, masks, Generator().manual_seed(0))
+    again = backward(network, images, masks, masks, Generator().manual_seed(0))
     assert first == pytest.approx(again)
     torch.testing.assert_close(network.coarse.weight.grad, 2 * gradient)
 
@@ -83,7 +83,7 @@ def test_pictures_that_lack_the_class_are_segmented_but_are_no_shots(monkeypatch
     masks[:, 3:] = 0
     network = tiny_network().requires_grad_(True)
     for seed in range(6):
-        assert backward(network, images, masks, Generator().manual_seed(seed), lacking=2) > 0
+        assert backward(network, images, masks, masks, Generator().manual_seed(seed), lacking=2) > 0
     assert {len(shots) for shots in seen} == {5}
     assert {shots.shape[1] for shots in seen} == {1, 2}
     assert all(bool((shots < 3).all()) for shots in seen)
