@@ -32,7 +32,7 @@ class Stage:
         looks: how often a batch is learned from: as it was drawn, then `changed` at random.
         lacking: the share of a task's pictures, its last ones, that are never a shot, and do not show the class in
             families that can draw such.
-        disagreement: how far the masks of shots are redrawn as by other hands, see `redrawn`; 0 leaves them as they are.
+        disagreement: how far the masks of shots are redrawn as by other hands, see `redrawn`; 0 leaves them alone.
     """
 
     steps: int

@@ -113,6 +113,12 @@ def test_too_many_pictures_without_their_class_are_refused(lacking: float) -> No
         Stage(1, 48, pictures=6, images=[4], lacking=lacking)
 
 
+@pytest.mark.parametrize("disagreement", [-0.1, 0.6])
+def test_masks_that_cannot_be_redrawn_so_are_refused(disagreement: float) -> None:
+    with pytest.raises(OptionError, match="a disagreement of 0 to 0.5"):
+        Stage(1, 48, pictures=6, disagreement=disagreement)
+
+
 def with_others() -> NaturalEpisodes:
     """The photographs, and as many of random colours without their class, annotated for it."""
     known = natural()
