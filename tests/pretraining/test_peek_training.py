@@ -117,8 +117,8 @@ def test_each_task_draws_an_adapter_and_a_layer_has_one_rate_in_all() -> None:
 def test_shots_are_learnt_as_drawn_and_the_others_compared_with_the_truth() -> None:
     training, seen, compared = peek(), [], []
     adapted, loss = training._adapted, training._query_loss
-    training._adapted = lambda adapter, images, masks, options: seen.append(masks) or adapted(
-        adapter, images, masks, options
+    training._adapted = lambda adapter, images, masks, options: (
+        seen.append(masks) or adapted(adapter, images, masks, options)
     )
     training._query_loss = lambda images, *masks: compared.append(masks) or loss(images, *masks)
     images, masks, _ = TASK
