@@ -6,11 +6,10 @@ import math
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from medtap.pretraining.scenes import smooth_noise, uniform
+from medtap.pretraining.scenes import by_places, smooth_noise, uniform
 
-_CELL = 0.25  # of an object's thickness: what an annotator sees as one place
+_PLACE = 0.25  # of an object's thickness: what an annotator sees as one place
 _BENDS = 6  # along a side, of an outline that is now too tight and now too wide
 
 
@@ -45,9 +44,8 @@ def _redrawn(masks: Tensor, disagreement: float, generator: Generator) -> Tensor
 def _seen(masks: Tensor) -> Tensor:
     """The share [n,S,S] of each place that masks of one task cover, a place being as wide as their thickness tells."""
     size = masks.shape[-1]
-    cells = (size / (_CELL * thickness(masks).clamp(min=1))).clamp(8, size)
-    coarse = F.interpolate(masks[:, None], (round(float(cells)),) * 2, mode="area")
-    return F.interpolate(coarse, (size, size), mode="bilinear")[:, 0]
+    places = (size / (_PLACE * thickness(masks).clamp(min=1))).clamp(8, size)
+    return by_places(masks, round(float(places)))
 
 
 def thickness(masks: Tensor) -> Tensor:

@@ -34,6 +34,13 @@ def smooth_noise(shape: tuple[int, int], size: int, cells: int, generator: Gener
     return fine[..., start : start + size, start : start + size]
 
 
+def by_places(maps: Tensor, places: int) -> Tensor:
+    """Maps [n,S,S] as they are seen by so many places along a side: the mean of each place, and straight in between."""
+    size = maps.shape[-1]
+    coarse = F.interpolate(maps[:, None], (places, places), mode="area")
+    return F.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)[:, 0]
+
+
 def coordinates(size: int) -> Tensor:
     """Pixel centres [2,S,S] as (y, x) in [-1, 1]."""
     line = (torch.arange(size) + 0.5) / size * 2 - 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.dermatoscope import blurred
 from medtap.pretraining.dermoscopy.lesion import Lesion
-from medtap.pretraining.scenes import pick
+from medtap.pretraining.scenes import by_places, pick
 
 TARGETS = ("lesion",) * 12 + ("core", "hairs", "sticker", "frame")
 
@@ -32,6 +31,5 @@ def _annotated(extent: Tensor, cohort: Cohort) -> Tensor:
     if style == 1:
         extent = blurred(extent, cohort.between(0.6, 2.5) * size / 128)
     if style == 2:
-        coarse = F.interpolate(extent[:, None], size=(pick(14, 36, cohort.generator),) * 2, mode="area")
-        extent = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)[:, 0]
+        extent = by_places(extent, pick(14, 36, cohort.generator))
     return extent > level
