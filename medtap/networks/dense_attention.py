@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from medtap.networks.efficientnet_lite import EfficientNetLite
 from medtap.networks.encoders import PyramidEncoder
 from medtap.networks.level_matcher import PATCH, LevelMatcher, cosines, mask_patches, sums_by_mask, tokens_of
 from medtap.networks.segmenter import Features, FewShotSegmenter, Memory, resize_logits
@@ -78,7 +79,7 @@ class DenseAttentionSegmenter(FewShotSegmenter):
         width: channels of the coarse decoder.
     """
 
-    def __init__(self, encoder: PyramidEncoder, width: int = 64) -> None:
+    def __init__(self, encoder: PyramidEncoder | EfficientNetLite, width: int = 64) -> None:
         super().__init__()
         self.encoder = encoder
         detail, c4, c8, c16, c32 = encoder.channels

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
+from medtap.networks.efficientnet_lite import EfficientNetLite
 from medtap.networks.encoders import convnextv2_atto
 from medtap.networks.origin import Builder, origin
 from medtap.networks.segmenter import FewShotSegmenter
@@ -31,6 +32,12 @@ WEIGHTS_FILE, CARD_FILE = "model.safetensors", "network.json"
 def medtap_atto() -> FewShotSegmenter:
     """The embedded network: ConvNeXtV2-atto and dense query-support attention, 3.5 M parameters, 256 px."""
     return DenseAttentionSegmenter(convnextv2_atto())
+
+
+@origin(encoder="EfficientNet-Lite0", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
+def medtap_lite() -> FewShotSegmenter:
+    """The embedded network on an encoder that comes from ImageNet: EfficientNet-Lite0, 3.2 M parameters, 256 px."""
+    return DenseAttentionSegmenter(EfficientNetLite([16, 40, 80, 160, 320]))
 
 
 class Builders(UserDict[str, Builder]):
@@ -50,6 +57,7 @@ class Builders(UserDict[str, Builder]):
 BUILDERS = Builders(
     {
         "medtap-atto": medtap_atto,
+        "medtap-lite": medtap_lite,
         "affinity-resnet50": "affinity:affinity_resnet50",
         "ssp": "ssp:ssp",
         "ssp-resnet50": "ssp:ssp_resnet50",

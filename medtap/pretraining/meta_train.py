@@ -50,6 +50,7 @@ class MetaTrainOptions:
             when empty.
         tap: how it is adapted there, but for the passes.
         rates: learning rate of the layers' own rates there; 0 leaves them even.
+        encoder_share: what the learning rate is multiplied by for the encoder; below 1 where it comes pretrained.
         train: ``all``, or ``head`` to leave the encoder as it is, in evaluation, as published heads are trained.
     """
 
@@ -66,6 +67,7 @@ class MetaTrainOptions:
     targets: str = ""
     tap: Mapping[str, Any] = field(default_factory=dict)
     rates: float = 0.02
+    encoder_share: float = 1.0
     train: str = "all"
 
     def __post_init__(self) -> None:
@@ -102,7 +104,14 @@ class MetaTrainer:
     def _begin_round(self) -> None:
         """A fresh optimizer, and a moving average that starts at the weights as they are."""
         self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.options.average))
-        self.optimizer = torch.optim.AdamW(_decayed(self.trained, self.options.weight_decay))
+        self.optimizer = torch.optim.AdamW(self._groups())
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The encoder's and the head's parameters, each with its share of the learning rate."""
+        encoder = set(self.network.encoder.parameters())
+        decay, share = self.options.weight_decay, self.options.encoder_share
+        head = _decayed([parameter for parameter in self.trained if parameter not in encoder], decay, 1.0)
+        return [*head, *_decayed([parameter for parameter in self.trained if parameter in encoder], decay, share)]
 
     def run(self, validate: Callable[[FewShotSegmenter], dict[str, float]]) -> FewShotSegmenter:
         """Train to the end of the stream and give the averaged network.
@@ -177,7 +186,7 @@ class MetaTrainer:
             self.network.load_state_dict(self.average.module.state_dict())
             self._begin_round()
         for group in self.optimizer.param_groups:
-            group["lr"] = now.learning_rate * schedule(self.step - now.start, now.end - now.start)
+            group["lr"] = group["share"] * now.learning_rate * schedule(self.step - now.start, now.end - now.start)
 
     def _log(self, loss: float, seconds: float, scores: dict[str, float]) -> None:
         entry = {"step": self.step, "loss": round(loss, 4), "seconds_per_step": round(seconds, 3), **scores}
@@ -225,8 +234,9 @@ def schedule(step: int, steps: int, longest_warmup: int = 100) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def _decayed(trained: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    """Parameter groups: matrices and kernels decay, biases, norms and temperatures do not."""
+def _decayed(trained: list[nn.Parameter], weight_decay: float, share: float) -> list[dict[str, Any]]:
+    """Parameter groups of one share of the learning rate: matrices and kernels decay, biases and norms do not."""
     kernels = [parameter for parameter in trained if parameter.squeeze().ndim > 1]
     others = [parameter for parameter in trained if parameter.squeeze().ndim <= 1]
-    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = ((kernels, weight_decay), (others, 0.0))
+    return [{"params": part, "weight_decay": decay, "share": share} for part, decay in groups if part]

@@ -14,7 +14,7 @@ from torch import Tensor
 from medtap._version import __version__
 from medtap.errors import OptionError
 from medtap.networks.segmenter import FewShotSegmenter
-from medtap.networks.zoo import build_network, save_network
+from medtap.networks.zoo import build_network, load_network, save_network
 from medtap.options import fill, read_config
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.families import FOLD, PHOTOGRAPHIC, build_families
@@ -23,10 +23,12 @@ from medtap.pretraining.losses import episode_iou
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.pretraining.start import start_from
+from medtap.pretraining.teacher import learn_from
 from medtap.processes import join_processes, place
 
 _VALIDATION_SEED = 987_654
 _VALIDATION_PICTURES = 6  # a task
+_FITTED = 20  # batches that laterals are fitted on
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Recipe:
         seed: of everything.
         validation: batches of each family of the last stage's mix that validate a checkpoint.
         folds: Pascal or COCO to draw tasks from, where a stage's mix has ``fold``.
-        weights: a folder whose weights the training starts from, see `start_from`; random ones when empty.
+        weights: what the training starts from, see `start_from`; random weights when empty.
+        teacher: a network whose head it starts with and whose maps it is fitted to give, see `learn_from`; none when
+            empty.
     """
 
     network: str
@@ -67,6 +71,7 @@ class Recipe:
     validation: int = 6
     folds: FoldOptions = field(default_factory=FoldOptions)
     weights: str = ""
+    teacher: str = ""
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -111,7 +116,12 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     network = _starting_network(recipe)
     (train, held_out), (fold, held_out_fold) = _natural(recipe.natural), _fold(recipe.folds)
     names = {name for stage in recipe.stages for name in stage.mix}
-    stream = TaskStream(recipe.stages, recipe.seed, build_families(names, train, fold), place())
+    families = build_families(names, train, fold)
+    stream = TaskStream(recipe.stages, recipe.seed, families, place())
+    if recipe.teacher:
+        tasks = TaskStream(recipe.stages, recipe.seed, families)  # in every process the same
+        pictures = (tasks[step][0].flatten(0, 1) for step in range(min(_FITTED, len(tasks))))
+        learn_from(network, load_network(recipe.teacher), pictures)
     trainer = MetaTrainer(network, stream, recipe.training, folder)
     provenance = _provenance(recipe, config)
     validation = _validation_batches(recipe, held_out, held_out_fold) if place()[0] == 0 else {}
@@ -180,6 +190,7 @@ def _provenance(recipe: Recipe, config: str) -> dict[str, object]:
         "seed": recipe.seed,
         "torch": torch.__version__,
         **({"weights": recipe.weights} if recipe.weights else {}),
+        **({"teacher": recipe.teacher} if recipe.teacher else {}),
         **({"folds": asdict(recipe.folds)} if recipe.folds.folder else {}),
     }
 

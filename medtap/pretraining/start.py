@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from transformers import ConvNextV2Backbone, ConvNextV2Config, PreTrainedModel
 
 from medtap.errors import WeightsError
+from medtap.networks.checkpoints.reading import read_checkpoint
 from medtap.networks.convnext import ConvNextV2
+from medtap.networks.efficientnet_lite import EfficientNetLite, fold_published
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.zoo import CARD_FILE, load_network
 
@@ -19,18 +21,22 @@ _ADDED = "hidden_states_norms."
 
 
 def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
-    """Give a network the weights of a folder.
+    """Give a network weights from disk.
 
     Args:
         network: is changed.
         folder: of a network, as ``medtap convert`` and ``medtap pretrain`` write it: all weights of a network of the
             same name, with its learned rates, the encoder's of another; or of transformers, as on the hub, with
-            ``config.json`` and ``model.safetensors``: the backbone's.
+            ``config.json`` and ``model.safetensors``: the backbone's. Or a published file of EfficientNet-Lite, for an
+            encoder that is one, whose laterals stay as they are.
 
     Raises:
         WeightsError: the weights are missing or damaged, or do not fit.
     """
     folder = Path(folder)
+    if folder.is_file():
+        _take(network.encoder, {**network.encoder.state_dict(), **_folded(network, folder)}, folder)
+        return
     if not (folder / CARD_FILE).is_file():
         backbone = _backbone(network, folder)
         _take(backbone, _pretrained(backbone, folder), folder)
@@ -41,6 +47,18 @@ def start_from(network: FewShotSegmenter, folder: str | Path) -> None:
         network.rates, network.targets = given.rates, given.targets
     else:
         _take(network.encoder, given.encoder.state_dict(), folder)
+
+
+def _folded(network: FewShotSegmenter, file: Path) -> dict[str, Tensor]:
+    """The weights of a published EfficientNet-Lite for the network's encoder."""
+    encoder = network.encoder
+    if not isinstance(encoder, EfficientNetLite):
+        expected = f"a folder with {CARD_FILE}"
+        raise WeightsError(f"the encoder of {network.name!r} is no EfficientNet-Lite", file=file, expected=expected)
+    try:
+        return fold_published(read_checkpoint(file), encoder)
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError("the weights are not those of the encoder", file=file, found=f"none for {error}") from error
 
 
 def _backbone(network: FewShotSegmenter, folder: Path) -> ConvNextV2 | PreTrainedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,12 +152,21 @@ def test_schedule_warms_up_and_falls_to_nothing() -> None:
     assert schedule(6, 10) == pytest.approx(0.5)
 
 
-def test_only_kernels_decay(tmp_path: Path) -> None:
-    made = trainer(tmp_path)
-    decayed, others = made.optimizer.param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.05, 0.0)
-    assert len(decayed["params"]) + len(others["params"]) == len(list(made.network.parameters()))
-    ids = {id(parameter) for parameter in others["params"]}
-    assert id(made.network.match8.temperature) in ids
-    assert id(made.network.mix2[0].bias) in ids
-    assert id(made.network.mix2[0].weight) not in ids
+def test_only_kernels_decay_and_the_encoder_has_its_share_of_the_rate(tmp_path: Path) -> None:
+    made = trainer(tmp_path, replace(OPTIONS, encoder_share=0.2))
+    names = {id(parameter): name for name, parameter in made.network.named_parameters()}
+    found = {
+        names[id(parameter)]: (group["weight_decay"], group["share"])
+        for group in made.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert found.keys() == set(names.values())
+    assert {name for name, (_, share) in found.items() if share == 0.2} == {
+        name for name in found if name.startswith("encoder.")
+    }
+    assert {share for _, share in found.values()} == {0.2, 1.0}
+    assert found["match8.temperature"] == found["mix2.0.bias"] == (0.0, 1.0)
+    assert found["mix2.0.weight"] == (0.05, 1.0)
+    made._set_learning_rate()
+    rates = {group["share"]: group["lr"] for group in made.optimizer.param_groups}
+    assert rates[0.2] == pytest.approx(0.2 * rates[1.0])

@@ -19,6 +19,7 @@ from medtap.pretraining.recipe import NaturalOptions, Recipe, pretrain, read_rec
 from tests.networks.tiny_sam import tiny_sam
 from tests.pretraining.folds.tiny_folds import write_coco, write_pascal
 from tests.pretraining.test_natural import write
+from tests.pretraining.tiny_lite import tiny_lite
 from tests.tiny import tiny_network
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +165,21 @@ def test_a_head_is_trained_on_a_fold(tmp_path: Path, layout: str, write: Callabl
     changed = {name for name, value in trained.items() if not torch.equal(value, before[name])}
     assert changed
     assert not any(name.startswith("encoder.") for name in changed)
+
+
+def test_a_network_begins_with_its_teacher_s_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BUILDERS, "lite", tiny_lite)
+    given = tiny_network(seed=3)
+    given.name = "tiny"
+    save_network(given, tmp_path / "teacher", {}, torch.float32)
+    training = MetaTrainOptions(checkpoint_every=2, workers=0, bfloat16=False, average=0.0)
+    stages = (Stage(1, 32, pictures=3, images=[3], learning_rate=0.0),)
+    recipe = Recipe("lite", stages, training=training, validation=1, teacher=str(tmp_path / "teacher"))
+    folder = pretrain(recipe, tmp_path / "run", "lite.yaml")
+    assert json.loads((folder / "network.json").read_text())["teacher"] == str(tmp_path / "teacher")
+    own = load_network(folder).state_dict()
+    head = {name: value for name, value in given.half().float().state_dict().items() if "encoder." not in name}
+    assert all(torch.equal(own[name], value) for name, value in head.items())
 
 
 def test_networks_that_look_at_no_support_image_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,13 @@ from transformers import ConvNextV2Config, ConvNextV2ForImageClassification, Res
 from medtap.errors import WeightsError
 from medtap.networks import BUILDERS, save_network
 from medtap.networks.convnext import ConvNextV2
+from medtap.networks.efficientnet_lite import EfficientNetLite, fold_published
 from medtap.networks.hsnet import HsnetSegmenter
 from medtap.networks.pfenet import PfenetSegmenter
 from medtap.pretraining.start import start_from
 from tests.networks.official_hypercorrelation import HEAD
 from tests.networks.official_prior_guided import BINS, WIDTH, tiny_encoder
+from tests.networks.published_efficientnet_lite import STAGES, published_weights
 from tests.networks.tiny_blocks import blank_dcama, tiny_resnet
 
 
@@ -68,6 +70,23 @@ def test_a_classifier_of_transformers_gives_our_own_convnext_its_weights(tmp_pat
     (own,), given = network.encoder, classifier.convnextv2.state_dict()
     found = {name: value for name, value in own.state_dict().items() if not name.startswith("hidden_states_norms")}
     assert all(torch.equal(value, given[name]) for name, value in found.items())
+
+
+def test_a_published_efficientnet_lite_gives_the_backbone_and_leaves_the_laterals(tmp_path: Path) -> None:
+    network, published = blank_dcama("resnet50"), published_weights()
+    network.encoder = EfficientNetLite([4, 6, 8], STAGES)
+    laterals = {name: value.clone() for name, value in network.encoder.laterals.state_dict().items()}
+    torch.save(published, tmp_path / "lite.pth")
+    start_from(network, tmp_path / "lite.pth")
+    folded, own = fold_published(published, network.encoder), network.encoder.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in folded.items())
+    assert all(torch.equal(own[f"laterals.{name}"], value) for name, value in laterals.items())
+    del published["_conv_stem.weight"]
+    torch.save(published, tmp_path / "lite.pth")
+    with pytest.raises(WeightsError, match=r"lite\.pth.*none for '_conv_stem.weight'"):
+        start_from(network, tmp_path / "lite.pth")
+    with pytest.raises(WeightsError, match="no EfficientNet-Lite"):
+        start_from(blank_dcama("resnet50"), tmp_path / "lite.pth")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
