@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from medtap.errors import OptionError, WeightsError
 from medtap.networks import BUILDERS, build_network, load_network, save_network
-from medtap.networks.zoo import CARD_FILE, WEIGHTS_FILE, read_tensors, weights_sha256
+from medtap.networks.zoo import CARD_FILE, EMBEDDED, WEIGHTS_FILE, read_tensors, weights_sha256
 from tests.tiny import random_images, random_masks, tiny_network
 
 
@@ -24,12 +24,16 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tiny"
 
 
-def test_atto_fits_into_the_repository() -> None:
-    network = build_network("medtap-atto")
+@pytest.mark.parametrize(("name", "expected"), [("medtap-atto", 3.53e6), ("medtap-lite", 3.21e6)])
+def test_embedded_networks_fit_into_the_repository(name: str, expected: float) -> None:
+    network = load_network(name)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    assert network.name == "medtap-atto"
-    assert parameters == pytest.approx(3.6e6, rel=0.02)
-    assert 2 * parameters < 12e6
+    assert (network.name, network.source, network.size) == (name, name, 256)
+    assert parameters == pytest.approx(expected, rel=0.005)
+    assert (EMBEDDED / name / WEIGHTS_FILE).stat().st_size < 12e6
+    layers = [name for name, _ in network.encoder.named_modules()]
+    assert network.targets.startswith("re:")
+    assert set(network.rates["lora"]) <= set(layers)
 
 
 def test_where_and_how_fast_to_adapt_is_kept(saved: Path) -> None:

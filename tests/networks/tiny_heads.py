@@ -12,10 +12,12 @@ from tests.networks import test_hsnet, test_pfenet
 from tests.networks.test_affinity import tiny_affinity
 from tests.networks.test_ssp import tiny_ssp
 from tests.networks.tiny_blocks import tiny_dcama
+from tests.networks.tiny_lite import tiny_lite
 from tests.tiny import tiny_network
 
 HEADS: dict[str, Callable[[], FewShotSegmenter]] = {
     "atto": tiny_network,
+    "lite": lambda: tiny_lite().eval().requires_grad_(False),
     "ssp": tiny_ssp,
     "ssp-refined": lambda: tiny_ssp(refined=True),
     "affinity": tiny_affinity,

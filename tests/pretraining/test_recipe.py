@@ -16,10 +16,10 @@ from medtap.pretraining.families import FOLD, PHOTOGRAPHIC, SCENES
 from medtap.pretraining.folds import FoldOptions
 from medtap.pretraining.meta_train import MetaTrainOptions
 from medtap.pretraining.recipe import NaturalOptions, Recipe, pretrain, read_recipe
+from tests.networks.tiny_lite import tiny_lite
 from tests.networks.tiny_sam import tiny_sam
 from tests.pretraining.folds.tiny_folds import write_coco, write_pascal
 from tests.pretraining.test_natural import write
-from tests.pretraining.tiny_lite import tiny_lite
 from tests.tiny import tiny_network
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import torch
 from medtap.errors import WeightsError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
 from medtap.pretraining.teacher import learn_from
-from tests.pretraining.tiny_lite import tiny_lite
+from tests.networks.tiny_lite import tiny_lite
 from tests.tiny import random_images, tiny_encoder, tiny_network
 
 

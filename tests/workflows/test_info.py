@@ -23,10 +23,11 @@ def networks():
 
 
 def test_networks(networks):
-    row = networks["medtap-atto"]
-    assert (row["input_size"], row["weights"]) == (256, "embedded")
-    assert row["weights_sha256"] == file_sha256(EMBEDDED / "medtap-atto" / WEIGHTS_FILE)
-    assert 3e6 < row["encoder_parameters"] < row["parameters"] < 5e6
+    for name in ("medtap-atto", "medtap-lite"):
+        row = networks[name]
+        assert (row["input_size"], row["weights"]) == (256, "embedded")
+        assert row["weights_sha256"] == file_sha256(EMBEDDED / name / WEIGHTS_FILE)
+        assert 3e6 < row["encoder_parameters"] < row["parameters"] < 5e6
     assert networks.keys() == BUILDERS.keys()
     assert all(row["description"] and "lora" in row["adapters"] for row in networks.values())
 

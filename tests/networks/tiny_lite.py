@@ -12,5 +12,8 @@ _STAGES = [StageShape(1, 3, 1, 1, 8), *(StageShape(1, 3, 2, 2, width) for width 
 
 def tiny_lite(seed: int = 1) -> DenseAttentionSegmenter:
     """A network of random weights, ready to be trained."""
-    torch.manual_seed(seed)
-    return DenseAttentionSegmenter(EfficientNetLite([8, 8, 16, 24, 32], _STAGES), width=16)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = DenseAttentionSegmenter(EfficientNetLite([8, 8, 16, 24, 32], _STAGES), width=16)
+    network.size = 64
+    return network
