@@ -119,9 +119,7 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     families = build_families(names, train, fold)
     stream = TaskStream(recipe.stages, recipe.seed, families, place())
     if recipe.teacher:
-        tasks = TaskStream(recipe.stages, recipe.seed, families)  # in every process the same
-        pictures = (tasks[step][0].flatten(0, 1) for step in range(min(_FITTED, len(tasks))))
-        learn_from(network, load_network(recipe.teacher), pictures)
+        _teach(network, recipe.teacher, TaskStream(recipe.stages, recipe.seed, families))
     trainer = MetaTrainer(network, stream, recipe.training, folder)
     provenance = _provenance(recipe, config)
     validation = _validation_batches(recipe, held_out, held_out_fold) if place()[0] == 0 else {}
@@ -149,6 +147,12 @@ def _starting_network(recipe: Recipe) -> FewShotSegmenter:
     if recipe.weights:
         start_from(network, recipe.weights)
     return network
+
+
+def _teach(network: FewShotSegmenter, teacher: str, tasks: TaskStream) -> None:
+    """Let a network begin as another's pupil, on the first tasks, which are the same in every process."""
+    pictures = (tasks[step][0].flatten(0, 1) for step in range(min(_FITTED, len(tasks))))
+    learn_from(network, load_network(teacher), pictures)
 
 
 def _natural(options: NaturalOptions) -> tuple[NaturalEpisodes | None, NaturalEpisodes | None]:
