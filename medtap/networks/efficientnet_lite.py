@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -99,6 +100,7 @@ class EfficientNetLite(nn.Module):
 
     def maps(self, images: Tensor) -> Features:
         """The maps before the laterals."""
+        images = images.contiguous(memory_format=torch.channels_last)  # in which depthwise convolutions are sooner done
         maps = F.relu6(self.stem(pad_as_tensorflow((images * 255 - 127) / 128, self.stem)))
         found = []
         for stage, end in zip(self.stages, self.ends, strict=True):
