@@ -1,4 +1,4 @@
-"""ConvNeXt V2 (Woo et al., CVPR 2023), the embedded network's encoder, in torch alone.
+"""ConvNeXt V2 (Woo et al., CVPR 2023), the encoder of medtap-atto, in torch alone.
 
 Names, arithmetic and initial values are those of transformers' ``ConvNextV2Backbone``, whose weights fit and which the
 tests compare it with. It is written again because importing transformers takes longer than all else that a first mask

@@ -43,11 +43,14 @@ def learn_from(network: FewShotSegmenter, teacher: FewShotSegmenter, pictures: I
 
 
 def _take_head(network: FewShotSegmenter, teacher: FewShotSegmenter) -> None:
-    head = {name: value for name, value in teacher.state_dict().items() if not name.startswith("encoder.")}
-    own = {name: value.shape for name, value in network.state_dict().items() if not name.startswith("encoder.")}
-    if own != {name: value.shape for name, value in head.items()}:
+    head, own = _head_of(teacher), _head_of(network)
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in head.items()}:
         raise WeightsError(f"the head of {teacher.name!r} does not fit {network.name!r}", expected="the same head")
     network.load_state_dict(head, strict=False)
+
+
+def _head_of(network: FewShotSegmenter) -> dict[str, Tensor]:
+    return {name: value for name, value in network.state_dict().items() if not name.startswith("encoder.")}
 
 
 class _Fit:
