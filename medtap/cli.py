@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from medtap import cli_options as o
+from medtap.defaults import NETWORK
 from medtap.errors import MedtapError
 from medtap.late_imports import SparedImports
 
@@ -26,7 +27,7 @@ def adapt(
     support_images: o.SupportImages,
     out: o.Out,
     support_masks: o.SupportMasks = None,
-    network: o.Network = "medtap-atto",
+    network: o.Network = NETWORK,
     method: o.Method = None,
     rank: o.Rank = None,
     preset: o.Preset = "medtap",

@@ -18,7 +18,7 @@ PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 # From the ground up. A part imports parts of the lines above its own, and modules of its own package. A new part takes
 # a line, or a place in a line of parts that do without each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors", "late_imports", "threads"),
+    ("_version", "defaults", "errors", "late_imports", "threads"),
     ("chance", "frozen", "gpu_memory", "half_precision", "memory", "options", "processes", "transfer"),
     ("precision",),
     ("data",),

@@ -18,6 +18,7 @@ from medtap.benchmarks.method import Method
 from medtap.benchmarks.methods import Defaults, build_method
 from medtap.benchmarks.tap_method import TapMethod
 from medtap.benchmarks.timing import timed
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.half_precision import compact, rounded
 from medtap.memory import keep_large_buffers
@@ -42,7 +43,7 @@ class AdapterCostOptions:
     """
 
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    network: str = "medtap-atto"
+    network: str = NETWORK
     size: int = 256
     shots: int = 5
     passes: int = 8

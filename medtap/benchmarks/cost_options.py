@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.inference import SMALLEST
 from medtap.options import fill
@@ -62,7 +63,7 @@ class CostOptions:
         repeats: measurements, of which median and interquartile range are told; after one that is not counted.
     """
 
-    networks: tuple[str, ...] = ("medtap-atto",)
+    networks: tuple[str, ...] = (NETWORK,)
     sizes: tuple[int, ...] = (256,)
     shots: tuple[int, ...] = (5, 1)
     passes: int = 8

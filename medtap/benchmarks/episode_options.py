@@ -9,6 +9,7 @@ from typing import Any
 
 from medtap.benchmarks.gallery import Reading
 from medtap.benchmarks.published import published_sets
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.options import refuse_unknown_choice
 
@@ -51,7 +52,7 @@ class EpisodeOptions:
     axis: str = "axial"
     support: str = "*"
     queries: str = "*"
-    network: str = "medtap-atto"
+    network: str = NETWORK
     device: str = "auto"
     size: int | None = None
     score_size: int | None = 400

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.benchmarks.timing import timed
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.inference import choose_device
 from medtap.many import AdapterPool, take_many_peeks
@@ -44,7 +45,7 @@ class ManyOptions:
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
-    network: str = "medtap-atto"
+    network: str = NETWORK
     size: int = 256
     shots: int = 5
     passes: int = 8

@@ -19,6 +19,7 @@ from medtap.benchmarks.method import Learnt, Method
 from medtap.benchmarks.methods import Defaults, build_method
 from medtap.benchmarks.rates import Rates, best_rates, rate_methods
 from medtap.benchmarks.summary import summarise_methods
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.memory import keep_large_buffers
 from medtap.metrics import score_case
@@ -55,7 +56,7 @@ class SourceOptions:
     """
 
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    network: str = "medtap-atto"
+    network: str = NETWORK
     size: int = 192
     shots: int = 5
     queries: int = 5

@@ -19,6 +19,7 @@ from medtap.benchmarks.cost_options import BuiltNetwork
 from medtap.benchmarks.many import settled
 from medtap.benchmarks.timing import timed
 from medtap.compiling import compile_forward
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.inference import PlaneInferer, choose_device
 from medtap.memory import keep_large_buffers
@@ -45,7 +46,7 @@ class SpeedOptions:
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
-    networks: tuple[str, ...] = ("medtap-atto",)
+    networks: tuple[str, ...] = (NETWORK,)
     built: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     size: int = 400
     shots: int = 5

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medtap.benchmarks.switches import SWITCHES
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.options import fill, refuse_unknown_choice
 from medtap.tap_options import TapOptions
@@ -55,7 +56,7 @@ class TricksOptions:
     """
 
     tricks: Mapping[str, Trick] = field(default_factory=lambda: {"as it is": Trick(scored=True)})
-    network: str = "medtap-atto"
+    network: str = NETWORK
     size: int = 256
     shots: int = 5
     repeats: int = 3

@@ -30,6 +30,8 @@ from medtap.pretraining.trained_part import TRAINED, choose_trained
 from medtap.processes import average_gradients, cores_each, mean_of_all, own_device, place
 from medtap.tap_options import TapOptions
 
+CHECKPOINT = "checkpoint.pt"
+
 
 @dataclass(frozen=True)
 class MetaTrainOptions:
@@ -202,12 +204,12 @@ class MetaTrainer:
             "optimizer": self.optimizer.state_dict(),
             "peek": self.peek.state_dict(),
         }
-        partial = self.folder / "checkpoint.pt.partial"
+        partial = self.folder / f"{CHECKPOINT}.partial"
         torch.save(state, partial)
-        partial.replace(self.folder / "checkpoint.pt")
+        partial.replace(self.folder / CHECKPOINT)
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         if path.exists():
             state = torch.load(path, weights_only=True, map_location=self.device)
             self.step, self.seconds = state["step"], state["seconds"]

@@ -20,7 +20,7 @@ from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.families import FOLD, PHOTOGRAPHIC, build_families
 from medtap.pretraining.folds import FoldEpisodes, FoldOptions, read_fold
 from medtap.pretraining.losses import episode_iou
-from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
+from medtap.pretraining.meta_train import CHECKPOINT, MetaTrainer, MetaTrainOptions
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.pretraining.start import start_from
 from medtap.pretraining.teacher import learn_from
@@ -118,7 +118,7 @@ def pretrain(recipe: Recipe, folder: Path, config: str) -> Path:
     names = {name for stage in recipe.stages for name in stage.mix}
     families = build_families(names, train, fold)
     stream = TaskStream(recipe.stages, recipe.seed, families, place())
-    if recipe.teacher:
+    if recipe.teacher and not (folder / CHECKPOINT).exists():
         _teach(network, recipe.teacher, TaskStream(recipe.stages, recipe.seed, families))
     trainer = MetaTrainer(network, stream, recipe.training, folder)
     provenance = _provenance(recipe, config)

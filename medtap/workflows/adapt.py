@@ -10,6 +10,7 @@ from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import FILES, AdaptedSegmenter
 from medtap.adapters import Adapter
 from medtap.datasets import find_cases
+from medtap.defaults import NETWORK
 from medtap.episodes import draw_support
 from medtap.inference import choose_device, input_size
 from medtap.networks.zoo import load_network, weights_sha256
@@ -44,7 +45,7 @@ def adapt(
     masks: str | Path | None,
     out: str | Path,
     *,
-    network: str = "medtap-atto",
+    network: str = NETWORK,
     preset: str = "medtap",
     adapter: Adapter | None = None,
     options: TapOptions | None = None,

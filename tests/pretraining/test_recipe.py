@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,6 +181,8 @@ def test_a_network_begins_with_its_teacher_s_head(tmp_path: Path, monkeypatch: p
     own = load_network(folder).state_dict()
     head = {name: value for name, value in given.half().float().state_dict().items() if "encoder." not in name}
     assert all(torch.equal(own[name], value) for name, value in head.items())
+    shutil.rmtree(tmp_path / "teacher")
+    pretrain(recipe, folder, "lite.yaml")  # a run that goes on is taught no more
 
 
 def test_networks_that_look_at_no_support_image_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

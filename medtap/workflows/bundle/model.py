@@ -13,6 +13,7 @@ import torch
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapted import AdaptedSegmenter, attach_recorded
 from medtap.adapters import Adapter
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError, WeightsError
 from medtap.inference import input_size
 from medtap.networks.segmenter import FewShotSegmenter
@@ -179,7 +180,7 @@ def choose_model(
     support_images: str | Path | None = None,
     support_masks: str | Path | None = None,
     *,
-    network: str = "medtap-atto",
+    network: str = NETWORK,
     method: str | None = None,
     rank: int | None = None,
     preset: str = "medtap",

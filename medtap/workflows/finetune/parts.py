@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from medtap.adapters import Adapter, DecoderTuning, Joined, build_adapter
 from medtap.datasets import CaseList, find_cases
+from medtap.defaults import NETWORK
 from medtap.episodes import draw_support, sha256_of
 from medtap.finetuning.losses import LOSSES
 from medtap.finetuning.optimisers import make_optimiser, polynomial_decay
@@ -72,7 +73,7 @@ class FinetuneParts:
         masks: str | Path | None,
         out: str | Path,
         *,
-        network: str = "medtap-atto",
+        network: str = NETWORK,
         method: str = "lora",
         adapter: Mapping[str, Any] | None = None,
         head: bool = True,

@@ -1,0 +1,4 @@
+"""What commands, bundles and benchmarks take where they are told nothing else."""
+
+NETWORK = "medtap-atto"
+"""The embedded network that a support set is given to."""
