@@ -7,6 +7,7 @@ lies beside it, and its pointwise convolutions can be adapted like any network's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -40,6 +41,29 @@ _LITE0 = (
     StageShape(4, 5, 2, 6, 192),
     StageShape(1, 3, 1, 6, 320),
 )
+
+
+def scaled_stages(width: float, depth: float) -> tuple[StageShape, ...]:
+    """The stages of a larger EfficientNet-Lite: those of EfficientNet-Lite0 with more channels and more blocks.
+
+    Compound scaling (Tan and Le, ICML 2019, eq. 3) as it is published: channels to the nearest multiple of 8, at most a
+    tenth below what was asked; blocks rounded up, but for the first stage and the last, which stay one block.
+
+    Args:
+        width: what channels are multiplied by.
+        depth: what numbers of blocks are.
+    """
+    last = len(_LITE0) - 1
+    depths = (s.depth if index in (0, last) else math.ceil(s.depth * depth) for index, s in enumerate(_LITE0))
+    return tuple(
+        stage._replace(depth=blocks, channels=_to_eights(stage.channels * width))
+        for stage, blocks in zip(_LITE0, depths, strict=True)
+    )
+
+
+def _to_eights(channels: float) -> int:
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
 def pad_as_tensorflow(maps: Tensor, convolution: nn.Conv2d) -> Tensor:

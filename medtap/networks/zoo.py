@@ -19,7 +19,7 @@ from torch import Tensor
 
 from medtap.errors import OptionError, WeightsError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
-from medtap.networks.efficientnet_lite import EfficientNetLite
+from medtap.networks.efficientnet_lite import EfficientNetLite, scaled_stages
 from medtap.networks.encoders import convnextv2_atto
 from medtap.networks.origin import Builder, origin
 from medtap.networks.segmenter import FewShotSegmenter
@@ -40,6 +40,12 @@ def medtap_lite() -> FewShotSegmenter:
     return DenseAttentionSegmenter(EfficientNetLite([16, 40, 80, 160, 320]))
 
 
+@origin(encoder="EfficientNet-Lite2", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
+def medtap_tiny() -> FewShotSegmenter:
+    """The larger embedded network, on a larger encoder that comes from ImageNet: EfficientNet-Lite2, 256 px."""
+    return DenseAttentionSegmenter(EfficientNetLite([16, 40, 80, 160, 320], scaled_stages(width=1.1, depth=1.2)))
+
+
 class Builders(UserDict[str, Builder]):
     """Builders by name, told as ``module:function``; a module is imported when its builder is asked for."""
 
@@ -58,6 +64,7 @@ BUILDERS = Builders(
     {
         "medtap-atto": medtap_atto,
         "medtap-lite": medtap_lite,
+        "medtap-tiny": medtap_tiny,
         "affinity-resnet50": "affinity:affinity_resnet50",
         "ssp": "ssp:ssp",
         "ssp-resnet50": "ssp:ssp_resnet50",

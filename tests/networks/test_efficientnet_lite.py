@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medtap.adapters import Lora
-from medtap.networks.efficientnet_lite import EfficientNetLite, fold_published
+from medtap.networks.efficientnet_lite import EfficientNetLite, fold_published, scaled_stages
 from medtap.networks.zoo import build_network
 from tests.networks.published_efficientnet_lite import STAGES, published_maps, published_weights
 from tests.tiny import random_images
@@ -39,6 +39,23 @@ def test_a_missing_weight_is_named() -> None:
     del published["_blocks.2._bn1.bias"]
     with pytest.raises(KeyError, match=r"_blocks\.2\._bn1\.bias"):
         fold_published(published, tiny())
+
+
+@pytest.mark.parametrize(
+    ("scale", "depths", "channels"),
+    [
+        ((1.0, 1.0), [1, 2, 2, 3, 3, 4, 1], [16, 24, 40, 80, 112, 192, 320]),
+        ((1.0, 1.1), [1, 3, 3, 4, 4, 5, 1], [16, 24, 40, 80, 112, 192, 320]),
+        ((1.1, 1.2), [1, 3, 3, 4, 4, 5, 1], [16, 24, 48, 88, 120, 208, 352]),
+        ((1.2, 1.4), [1, 3, 3, 5, 5, 6, 1], [24, 32, 48, 96, 136, 232, 384]),
+    ],
+    ids=["Lite0", "Lite1", "Lite2", "Lite3"],
+)
+def test_larger_ones_have_the_published_shapes(
+    scale: tuple[float, float], depths: list[int], channels: list[int]
+) -> None:
+    stages = scaled_stages(*scale)
+    assert ([stage.depth for stage in stages], [stage.channels for stage in stages]) == (depths, channels)
 
 
 @torch.no_grad()
