@@ -38,6 +38,8 @@ class AttachedPeft(AttachedAdapter):
     def __init__(
         self, encoder: nn.Module, tuner: type[BaseTuner], config: PeftConfig, drawn: AbstractSet[str], what: str
     ) -> None:
+        from peft.tuners.lora import LoraLayer
+
         self._encoder, self._drawn, self.what, self._prefix = encoder, drawn, what, f".{tuner.prefix}"
         before = set(encoder.modules())
         self._flags = freeze(encoder)
@@ -45,6 +47,8 @@ class AttachedPeft(AttachedAdapter):
             self._tuner = tuner(encoder, config, _PEFT_NAME)
         for module in set(encoder.modules()) - before:
             module.training = False
+            if isinstance(module, LoraLayer):  # autocast casts what it is given; peft would cast there and back
+                module.cast_input_dtype_enabled = False
         self._start = {name: value.detach().clone() for name, value in self.named_parameters()}
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:

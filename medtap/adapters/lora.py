@@ -46,23 +46,18 @@ class Lora(Adapter):
 
     def attach(self, encoder: nn.Module) -> AttachedPeft:
         """Attach in place to the encoder's target layers."""
-        return attach_lora(encoder, self)
+        return attach_lora(encoder, self, target_layers(encoder, self))
 
     def fold(self, encoder: nn.Module, values: Mapping[str, Tensor]) -> None:
         """Give the encoder's target layers in place the factors of another time, without peft."""
         fold_factors(encoder, target_layers(encoder, self), self.rank, self.scale, values)
 
 
-def attach_lora(encoder: nn.Module, lora: Lora, use_dora: bool = False) -> AttachedPeft:
-    """Attach peft's LoRA, or its variant DoRA, to an encoder in place.
-
-    Raises:
-        OptionError: the targets match no layer, or the rank is above what any of them can have.
-    """
+def attach_lora(encoder: nn.Module, lora: Lora, names: list[str], use_dora: bool = False) -> AttachedPeft:
+    """Attach peft's LoRA, or its variant DoRA, in place to the named layers of an encoder."""
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
 
-    names = target_layers(encoder, lora)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.rank if lora.alpha is None else lora.alpha,  # type: ignore[arg-type]
@@ -75,7 +70,11 @@ def attach_lora(encoder: nn.Module, lora: Lora, use_dora: bool = False) -> Attac
 
 
 def target_layers(encoder: nn.Module, lora: Lora) -> list[str]:
-    """Names of the layers that LoRA changes."""
+    """Names of the layers that LoRA changes.
+
+    Raises:
+        OptionError: the targets match no layer, or the rank is above what any of them can have.
+    """
     changed = is_pointwise if lora.targets.startswith("re:") else can_change
     return choose_low_rank(encoder, lora.targets, lora.rank, changed)
 

@@ -89,8 +89,8 @@ class InvertedBottleneck(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute maps [B,C',h',w'] of maps [B,C,h,w]."""
-        inner = maps if self.expand is None else F.relu6(self.expand(maps))
-        inner = F.relu6(self.depthwise(pad_as_tensorflow(inner, self.depthwise)))
+        inner = maps if self.expand is None else F.relu6(self.expand(maps), inplace=True)
+        inner = F.relu6(self.depthwise(pad_as_tensorflow(inner, self.depthwise)), inplace=True)
         inner = self.project(inner)
         return maps + inner if self.residual else inner
 

@@ -14,11 +14,12 @@ from transformers import ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
 from medtap.adaptation import take_a_peek
 from medtap.adapted import load_adapted
 from medtap.adapters import ADAPTERS, Adapter, AttachedAdapter, build_adapter
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
 from medtap.networks.encoders import PyramidEncoder
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.networks.zoo import weights_sha256
+from medtap.networks.zoo import load_network, weights_sha256
 from medtap.passes import SupportTraining
 from medtap.tap_options import TapOptions
 from tests.tiny import SIZE, random_images, support_set, tiny_network
@@ -196,3 +197,10 @@ def test_targets_without_a_layer_are_refused(adapter: Adapter) -> None:
         build_adapter(adapter.name, {"targets": "re:nowhere"}).attach(part)
     with pytest.raises(OptionError, match="no targets are called 'atention'; expected one of auto, attention"):
         build_adapter(adapter.name, {"targets": "atention"}).attach(part)
+
+
+@pytest.mark.parametrize("method", sorted(set(ADAPTERS) - {"layernorm"}))
+def test_the_default_network_takes_it(method: str) -> None:
+    """All but ``layernorm``, which finds no norm there."""
+    adapted = take_a_peek(load_network(NETWORK), support_set(3), build_adapter(method), OPTIONS)
+    assert adapted(random_images(1)).isfinite().all()

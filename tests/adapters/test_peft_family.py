@@ -118,3 +118,18 @@ def test_numbers_out_of_range_are_refused(kind: type[Dora | LoHa | LoKr]) -> Non
     ):
         kind(rank=9).attach(nn.Sequential(nn.Linear(8, 10), nn.Linear(10, 4)))
     kind(rank=8).attach(nn.Sequential(nn.Linear(8, 10), nn.Linear(10, 4)))
+
+
+def test_dora_leaves_alone_layers_with_a_channel_of_no_length() -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.Conv2d(4, 5, 1))
+    with torch.no_grad():
+        network[1].weight[2] = 0
+    attached = Dora(rank=2).attach(network)
+    assert {name.partition(".")[0] for name, _ in attached.named_parameters()} == {"0"}
+
+
+def test_dora_without_a_layer_to_change_is_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 5, 1))
+    nn.init.zeros_(network[0].weight)
+    with pytest.raises(OptionError, match="DoRA has no layer to change.*a channel of zeros in each of 0"):
+        Dora(rank=2).attach(network)
