@@ -1,4 +1,4 @@
 """What commands, bundles and benchmarks take where they are told nothing else."""
 
-NETWORK = "medtap-atto"
+NETWORK = "medtap-tiny"
 """The embedded network that a support set is given to."""

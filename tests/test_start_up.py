@@ -13,6 +13,7 @@ import torch
 import medtap
 from medtap.adaptation import TapOptions, take_a_peek
 from medtap.adapters import build_adapter
+from medtap.defaults import NETWORK
 from medtap.networks import load_network
 from medtap.support import SupportSet
 
@@ -31,7 +32,7 @@ def test_import_leaves_heavy_packages_alone(module: str) -> None:
 def save_adapter(folder: Path, method: str = "lora") -> None:
     support = SupportSet.from_tensors(torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64).long(), ("all",))
     options = TapOptions(passes=1, views=0, guard="none")
-    take_a_peek(load_network("medtap-atto"), support, build_adapter(method), options).save(folder)
+    take_a_peek(load_network(NETWORK), support, build_adapter(method), options).save(folder)
 
 
 @pytest.mark.parametrize("method", ["lora", "lora+decoder"])

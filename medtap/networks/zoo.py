@@ -28,22 +28,22 @@ EMBEDDED = Path(__file__).parent / "weights"
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "network.json"
 
 
+@origin(encoder="EfficientNet-Lite2", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
+def medtap_tiny() -> FewShotSegmenter:
+    """The default: dense query-support attention on EfficientNet-Lite2, trained on from ImageNet, 4.6 M parameters."""
+    return DenseAttentionSegmenter(EfficientNetLite([16, 40, 80, 160, 320], scaled_stages(width=1.1, depth=1.2)))
+
+
 @origin(encoder="ConvNeXtV2-atto", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
 def medtap_atto() -> FewShotSegmenter:
-    """The embedded network: ConvNeXtV2-atto and dense query-support attention, 3.5 M parameters, 256 px."""
+    """The same head on ConvNeXtV2-atto, trained from nothing: no weights of others in it, 3.5 M parameters."""
     return DenseAttentionSegmenter(convnextv2_atto())
 
 
-@origin(encoder="EfficientNet-Lite0", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
+@origin(encoder="EfficientNet-Lite0", code="Apache-2.0", weights="trained by configs/pretrain/lite.yaml")
 def medtap_lite() -> FewShotSegmenter:
-    """The embedded network on an encoder that comes from ImageNet: EfficientNet-Lite0, 3.2 M parameters, 256 px."""
+    """The teacher of medtap-tiny, the same head on EfficientNet-Lite0: 3.2 M parameters, no weights in the package."""
     return DenseAttentionSegmenter(EfficientNetLite([16, 40, 80, 160, 320]))
-
-
-@origin(encoder="EfficientNet-Lite2", code="Apache-2.0", weights="embedded", weights_licence="Apache-2.0")
-def medtap_tiny() -> FewShotSegmenter:
-    """The larger embedded network, on a larger encoder that comes from ImageNet: EfficientNet-Lite2, 256 px."""
-    return DenseAttentionSegmenter(EfficientNetLite([16, 40, 80, 160, 320], scaled_stages(width=1.1, depth=1.2)))
 
 
 class Builders(UserDict[str, Builder]):
@@ -62,9 +62,9 @@ class Builders(UserDict[str, Builder]):
 
 BUILDERS = Builders(
     {
+        "medtap-tiny": medtap_tiny,
         "medtap-atto": medtap_atto,
         "medtap-lite": medtap_lite,
-        "medtap-tiny": medtap_tiny,
         "affinity-resnet50": "affinity:affinity_resnet50",
         "ssp": "ssp:ssp",
         "ssp-resnet50": "ssp:ssp_resnet50",
@@ -121,7 +121,7 @@ def load_network(name_or_folder: str | Path) -> FewShotSegmenter:
     """Load a pretrained few-shot network, ready for evaluation, its weights frozen.
 
     Args:
-        name_or_folder: a name of the zoo, such as ``"medtap-atto"``, or a folder that ``save_network`` wrote. The
+        name_or_folder: a name of the zoo, such as ``"medtap-tiny"``, or a folder that ``save_network`` wrote. The
             sizes of SAM are fetched from the hub, each at one commit.
 
     Raises:
@@ -144,7 +144,7 @@ def _from_hub(name: str) -> FewShotSegmenter:
     from medtap.networks.sam_sizes import SAM_SIZES, load_published_sam
 
     if name not in SAM_SIZES:
-        remedy = "name a folder with weights, such as `medtap convert` writes"
+        remedy = "name a folder with weights, such as `medtap convert` and `medtap pretrain` write"
         raise WeightsError("the network's weights are not there", file=EMBEDDED / name, remedy=remedy)
     return load_published_sam(name)
 

@@ -30,7 +30,7 @@ def test_one_at_a_time_keeps_the_others_at_their_first() -> None:
 
 
 def test_a_single_value_of_the_command_line_replaces_a_list() -> None:
-    assert list(read(sizes=[64], shots=2).settings) == ["medtap-atto-64-k2"]
+    assert list(read(sizes=[64], shots=2).settings) == ["medtap-tiny-64-k2"]
     assert list(read(networks=["one"], network="runs/own", shots=2).settings) == ["own-256-k2"]
 
 

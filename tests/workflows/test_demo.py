@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from medtap.defaults import NETWORK
 from medtap.errors import OutputError
 from medtap.networks import zoo
 from medtap.workflows import demo
@@ -15,7 +16,7 @@ from medtap.workflows import demo
 @pytest.fixture(autouse=True)
 def _small(tiny_folder, monkeypatch):
     """Eight images, and the tiny network in the place of the embedded one."""
-    tiny_folder.rename(tiny_folder.with_name("medtap-atto"))
+    tiny_folder.rename(tiny_folder.with_name(NETWORK))
     monkeypatch.setattr(zoo, "EMBEDDED", tiny_folder.parent)
     monkeypatch.setattr(demo, "_IMAGES", 8)
     monkeypatch.setattr(demo, "_SHOWN", 3)

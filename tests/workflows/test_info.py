@@ -23,7 +23,7 @@ def networks():
 
 
 def test_networks(networks):
-    for name in ("medtap-atto", "medtap-lite"):
+    for name in ("medtap-atto", "medtap-tiny"):
         row = networks[name]
         assert (row["input_size"], row["weights"]) == (256, "embedded")
         assert row["weights_sha256"] == file_sha256(EMBEDDED / name / WEIGHTS_FILE)
