@@ -131,5 +131,5 @@ def test_dora_leaves_alone_layers_with_a_channel_of_no_length() -> None:
 def test_dora_without_a_layer_to_change_is_refused() -> None:
     network = nn.Sequential(nn.Conv2d(4, 5, 1))
     nn.init.zeros_(network[0].weight)
-    with pytest.raises(OptionError, match="DoRA has no layer to change.*a channel of zeros in each of 0"):
+    with pytest.raises(OptionError, match=r"DoRA has no layer to change.*a channel of zeros in each of 0"):
         Dora(rank=2).attach(network)
