@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from medtap.adapted import AdaptedSegmenter
+from medtap.defaults import NETWORK
 from medtap.errors import OptionError, WeightsError
 from medtap.networks import load_network
 from medtap.outputs import RunFolder
@@ -30,7 +31,7 @@ def test_class_of_one_name():
 
 
 def test_adapted_network_has_the_shots_of_the_model():
-    network = adapted_network("medtap-atto", ("a", "b"), shots=3)
+    network = adapted_network(NETWORK, ("a", "b"), shots=3)
     assert {kept.shape[:2] for kept in network.memory} == {(2, 3)}
     assert network.classes == ("a", "b")
 
@@ -70,7 +71,7 @@ def test_model_without_a_support_set_is_refused(tmp_path):
 def test_own_model_is_told_by_its_hash(made):
     _, file = made
     record = AdaptationRecord.read(file.parent)
-    identity = ShippedModel(file).identity(adapted_network("medtap-atto", ("lesion",), 2))
+    identity = ShippedModel(file).identity(adapted_network(NETWORK, ("lesion",), 2))
     assert identity == {"adapter_sha256": record.adapter_sha256}
 
 
@@ -78,23 +79,23 @@ def test_own_model_that_was_changed_is_refused(made):
     _, file = made
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(WeightsError, match="not the one that its manifest describes"):
-        ShippedModel(file).identity(adapted_network("medtap-atto", ("lesion",), 2))
+        ShippedModel(file).identity(adapted_network(NETWORK, ("lesion",), 2))
 
 
 def test_own_model_without_a_manifest_is_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"manifest\.json"):
-        ShippedModel(tmp_path / "model.pt").identity(adapted_network("medtap-atto", ("lesion",), 2))
+        ShippedModel(tmp_path / "model.pt").identity(adapted_network(NETWORK, ("lesion",), 2))
 
 
 def test_own_model_of_other_classes_is_refused(made):
     _, file = made
-    with pytest.raises(OptionError, match="expected medtap-atto for nail, hair; found medtap-atto for lesion"):
-        ShippedModel(file).identity(adapted_network("medtap-atto", ("nail", "hair"), 2))
+    with pytest.raises(OptionError, match=f"expected {NETWORK} for nail, hair; found {NETWORK} for lesion"):
+        ShippedModel(file).identity(adapted_network(NETWORK, ("nail", "hair"), 2))
 
 
 def test_own_model_fills_in_what_is_known_of_it(made, tmp_path):
     _, file = made
-    network = adapted_network("medtap-atto", ("lesion",), 2)
+    network = adapted_network(NETWORK, ("lesion",), 2)
     with RunFolder(tmp_path / "out", inputs=[], options={}) as run:
         ShippedModel(file).fill(network, run, torch.device("cpu"))
     assert network.record == AdaptationRecord.read(file.parent)
@@ -102,7 +103,7 @@ def test_own_model_fills_in_what_is_known_of_it(made, tmp_path):
 
 def test_adaptation_fills_a_network_of_other_shots(made, tmp_path):
     adaptation, _ = made
-    network = AdaptedSegmenter.blank(load_network("medtap-atto"), ("lesion",), shots=5)
+    network = AdaptedSegmenter.blank(load_network(NETWORK), ("lesion",), shots=5)
     with RunFolder(tmp_path / "out", inputs=[], options={}) as run:
         adaptation.fill(network, run, torch.device("cpu"))
     image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
@@ -115,7 +116,7 @@ def test_adaptation_fills_a_network_of_other_shots(made, tmp_path):
 
 def test_identity_of_an_adaptation_tells_its_support_set(made, lesions):
     adaptation, _ = made
-    network = adapted_network("medtap-atto", ("lesion",), 2)
+    network = adapted_network(NETWORK, ("lesion",), 2)
     other = choose_model("", *lesions, shots=2, passes=1, seed=1, classes=("lesion",))
     assert adaptation.identity(network)["support_sha256"] == adaptation.support.sha256
     assert adaptation.identity(network) != other.identity(network)
@@ -126,7 +127,7 @@ def test_own_model_whose_adapter_stays_in_the_encoder_is_loaded(lesions, tmp_pat
     named = {"method": method, "shots": 2, "passes": 1, "classes": ("lesion",)}
     adaptation = choose_model("unused.pt", *lesions, **named)
     file = write_model(tmp_path / "models" / "model.pt", adaptation)
-    network = adapted_network("medtap-atto", ("lesion",), 2)
+    network = adapted_network(NETWORK, ("lesion",), 2)
     with RunFolder(tmp_path / "out", inputs=[], options={}) as run:
         for _ in range(2):  # an engine may run again
             ShippedModel(file).fill(network, run, torch.device("cpu"))
