@@ -11,10 +11,11 @@ from torch import Generator
 from medtap.pretraining.synthetic import Task
 from medtap.pretraining.tomography import body, body_slices, brain, brain_crops
 from medtap.pretraining.tomography.atlas import body_points, bounds, organ_depth
-from medtap.pretraining.tomography.hippocampus import HEAD, TAIL, brain_labels, draw_hippocampus
+from medtap.pretraining.tomography.hippocampus import draw_hippocampus
 from medtap.pretraining.tomography.layouts import LAYOUTS, Organ
 from medtap.pretraining.tomography.planes import draw_view
 from medtap.pretraining.tomography.sonography import ultrasound
+from medtap.pretraining.tomography.temporal_lobe import Label, draw_neighbours, temporal_lobe
 
 Family = Callable[[int, int, Generator], Task]
 
@@ -61,18 +62,18 @@ def test_pictures_are_grey_and_patients_differ(family: Family) -> None:
 
 def test_the_two_parts_of_the_hippocampus_meet_at_the_cut() -> None:
     organ = draw_hippocampus(2, _generator(0))
-    view = draw_view(2, _generator(4))
+    view = draw_view(2, 1, _generator(4))
     points, anterior = view.at(torch.zeros(2), 1)
-    labels = brain_labels(points, anterior, organ, torch.ones(2, 1, 8, 8))
+    labels = temporal_lobe(points, anterior, organ, draw_neighbours(2, organ, _generator(1)))
     cut = organ.cut[:, None, None].expand_as(anterior)
-    assert bool((labels == HEAD).any())
-    assert bool((anterior > cut)[labels == HEAD].all())
-    assert bool((anterior <= cut)[labels == TAIL].all())
+    assert bool((labels == Label.HEAD).any())
+    assert bool((anterior > cut)[labels == Label.HEAD].all())
+    assert bool((anterior <= cut)[labels == Label.TAIL].all())
 
 
 def test_the_parts_have_one_tone() -> None:
     tones = brain._tones(4, _generator(0))
-    assert torch.equal(tones[:, HEAD], tones[:, TAIL])
+    assert torch.equal(tones[:, Label.HEAD], tones[:, Label.TAIL])
 
 
 def test_what_lies_inside_an_organ_is_found_through_its_parents() -> None:

@@ -1,4 +1,4 @@
-"""A hippocampus and the tissues around it."""
+"""The shape of a hippocampus."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
 from medtap.pretraining.camera import between
-from medtap.pretraining.scenes import uniform
 from medtap.pretraining.tomography.draws import jitter
-
-WHITE, GREY, CSF, HEAD, TAIL, HORN, AMYGDALA, CORTEX, STEM = range(9)
 
 
 class Hippocampus(NamedTuple):
@@ -22,72 +18,44 @@ class Hippocampus(NamedTuple):
     radii: Tensor  # [n,K]
     flatness: float
     cut: Tensor  # [n]
-    horn: Tensor  # [3] from the structure's axis to the temporal horn's
-    cortex: Tensor  # [3] to the parahippocampal cortex's
-    amygdala: Tensor  # [n,6] centre and radii
-    cistern: float
-    sulcus: float  # widths of sulci and cortex in units of the folds' depth
-    ribbon: float
 
 
 def draw_hippocampus(n: int, generator: Generator) -> Hippocampus:
     """Draw the task's hippocampus and each patient's variant of it."""
     t = torch.linspace(0, 1, 18)
     length = jitter(between(26, 40, generator), 2, n, generator)[..., 0]
-    spine = torch.cat([(length * (0.5 - t)).unsqueeze(-1), _bend(n, t, generator)], dim=-1)
-    radii = _radii(n, t, generator)
-    side = torch.tensor([0.0, between(0.3, 1, generator), between(0, 1, generator)])
-    side = side / side.norm()
-    centre = spine[:, 0] + torch.tensor([2.0, -4, 3]) + uniform(0, 1, (n, 3), generator) * torch.tensor([5.0, 6, 6])
     return Hippocampus(
-        spine=spine,
-        radii=radii,
+        spine=torch.cat([(length * (0.5 - t)).unsqueeze(-1), _bend(n, t, generator)], dim=-1),
+        radii=_radii(n, t, generator),
         flatness=between(1.0, 1.5, generator),
         cut=length[:, 0] * (0.5 - between(0.28, 0.52, generator)) + torch.randn((n,), generator=generator),
-        horn=side * between(1, 4.5, generator),
-        cortex=-side * between(4, 8, generator),
-        amygdala=torch.cat([centre, uniform(5, 9, (n, 3), generator)], 1),
-        cistern=between(9, 18, generator),
-        sulcus=between(0.02, 0.12, generator),
-        ribbon=between(0.3, 0.9, generator),
     )
 
 
 def _bend(n: int, t: Tensor, generator: Generator) -> Tensor:
-    """How far lateral and superior [n,K,2] in mm the spine lies at t [K], 0 at its head and 1 at its tail."""
-    bow = uniform(-6, 6, (2,), generator) + 1.2 * torch.randn((n, 2), generator=generator)
-    slope = uniform(-10, 10, (2,), generator) + 2 * torch.randn((n, 2), generator=generator)
-    hook = uniform(-5, 5, (2,), generator) + torch.randn((n, 2), generator=generator)
+    """How far lateral and superior [n,K,2] in mm the spine lies at t [K], 0 at its head and 1 at its tail.
+
+    It bows out sideways and climbs to its tail; the head hooks to the middle.
+    """
+    bow = _drawn((-2, -3), (8, 5), 1.2, n, generator)
+    slope = _drawn((-9, -2), (6, 22), 2, n, generator)
+    hook = _drawn((-9, -4), (2, 4), 1, n, generator)
     bent = bow[:, None] * (4 * t * (1 - t) - 0.5)[:, None] + slope[:, None] * (t - 0.5)[:, None]
     return bent + hook[:, None] * torch.exp(-((t / 0.18) ** 2))[:, None]
 
 
+def _drawn(low: tuple[int, int], high: tuple[int, int], spread: float, n: int, generator: Generator) -> Tensor:
+    """The task's pair of values between low and high, and each patient's [n,2] around it."""
+    ends = torch.tensor([low, high])
+    task = ends[0] + (ends[1] - ends[0]) * torch.rand((2,), generator=generator)
+    return task + spread * torch.randn((n, 2), generator=generator)
+
+
 def _radii(n: int, t: Tensor, generator: Generator) -> Tensor:
     """Radii [n,K] in mm at t [K]: widest in the head, thinning out to the tail."""
-    body = jitter(between(3.8, 5.6, generator), 0.4, n, generator)[..., 0].clamp(2.5)
-    head = jitter(between(0.2, 0.9, generator), 0.1, n, generator)[..., 0].clamp(0)
+    body = jitter(between(3.6, 5.4, generator), 0.4, n, generator)[..., 0].clamp(2.5)
+    head = jitter(between(0.1, 0.8, generator), 0.1, n, generator)[..., 0].clamp(0)
     return body * (1 + head * torch.exp(-((t / 0.25) ** 2))) * (1 - between(0.2, 0.6, generator) * t**3)
-
-
-def brain_labels(points: Tensor, cutting: Tensor, organ: Hippocampus, folds: Tensor) -> Tensor:
-    """Tissue labels [n,H,W] of points [n,3,H,W] in mm; cutting [n,H,W] is how far anterior a point is, undeformed."""
-    grid = points[:, :2].permute(0, 2, 3, 1) + 0.7 * points[:, 2, ..., None]
-    sulcus = F.grid_sample(folds, grid / 60, "bilinear", "reflection", align_corners=False)[:, 0].abs()
-    labels = (sulcus < organ.ribbon).long() * GREY
-    labels[sulcus < organ.sulcus] = CSF
-    medial = -points[:, 1] - organ.cistern + 2 * sulcus
-    labels[medial > 0] = CSF
-    labels[medial > 4] = STEM
-    labels[tube_depth(points, organ, organ.cortex) > 0] = CORTEX
-    labels[tube_depth(points, organ, organ.cortex * 0.2, 0.7) > 0] = WHITE
-    ball = (points - organ.amygdala[:, :3, None, None]) / organ.amygdala[:, 3:, None, None]
-    labels[ball.square().sum(1) < 1] = AMYGDALA
-    labels[tube_depth(points, organ, organ.horn) > 0] = HORN
-    inside = tube_depth(points, organ, torch.zeros(3)) > 0
-    anterior = cutting > organ.cut[:, None, None]
-    labels[inside & anterior] = HEAD
-    labels[inside & ~anterior] = TAIL
-    return labels
 
 
 def tube_depth(points: Tensor, organ: Hippocampus, offset: Tensor, thicker: float = 0.0) -> Tensor:

@@ -35,12 +35,12 @@ class View(NamedTuple):
         return points * signs, (straight * signs)[:, 0]
 
 
-def draw_view(n: int, generator: Generator) -> View:
-    """Draw a plane and the n patients' poses in it; in some tasks left and right sides are mixed."""
+def draw_view(n: int, finer: int, generator: Generator) -> View:
+    """Draw a plane and the n patients' poses in it, so many times finer than scanners see; some mix left and right."""
     axes = _PLANES[pick(0, len(_PLANES) - 1, generator)]
     extent = uniform(15, 22, (2,), generator) + torch.tensor([8.0 * (axis == 0) for axis in axes[:2]])
-    height, width = (round(side) for side in (2 * extent / between(0.75, 1.15, generator)).tolist())
-    posed, warped = pose(n, (height, width), extent, between(0.3, 1.5, generator), generator)
+    height, width = (finer * round(side) for side in (2 * extent / between(0.75, 1.15, generator)).tolist())
+    posed, warped = pose(n, (height, width), extent, between(0.15, 1.3, generator), generator)
     signs = uniform(-1, 1, (1, 3), generator).sign().repeat(n, 1)
     if chance(0.3, generator):
         signs[:, 1] = uniform(-1, 1, (n,), generator).sign()
