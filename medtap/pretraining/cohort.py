@@ -45,6 +45,13 @@ class Cohort:
         level = mean + self.spread * torch.randn((self.n, 1, 1), generator=self.generator)
         return low + (high - low) * level.clamp(-0.15, 1.15)
 
+    def either(self, kinds: Tensor) -> Tensor:
+        """One of several kinds of maps, [n,S,S] of [k,n,S,S]: the task's, or any in the spread's share of patients."""
+        common = torch.randint(len(kinds), (1,), generator=self.generator)
+        own = torch.randint(len(kinds), (self.n,), generator=self.generator)
+        chosen = torch.where(self.some(self.spread).flatten() > 0, own, common)
+        return kinds[chosen, torch.arange(self.n)]
+
     def some(self, chance: float) -> Tensor:
         """Ones [n,1,1] for about this share of the patients, zeros for the others."""
         return (self.free(0, 1) < chance).float()

@@ -22,7 +22,7 @@ class Lesion:
     profile: Tensor
     """How much of the lesion's pigment there is, 0 to 1, fading over its border."""
     extent: Tensor
-    """The profile as an expert follows it: without the finest irregularities, with a margin common to the task."""
+    """The profile as an expert follows it: without the finest irregularities, with a margin."""
     core: Tensor
     """How much of the darker inner part there is, 0 to 1."""
 
@@ -39,7 +39,7 @@ def place_lesion(plane: Tensor, cohort: Cohort) -> Lesion:
     depth = _contour(angle, ragged, cohort) - torch.hypot(y, x) / radius
     width = cohort.blend(-4.6, -1.9).exp() * (cohort.free(0, 0.9) * cohort.noise(2)).exp()
     core = torch.sigmoid((depth - cohort.blend(0.2, 0.6) + 0.08 * cohort.noise(4)) / width.clamp(min=0.04) * 2)
-    margin = cohort.between(-0.02, 0.1) + cohort.free(-0.03, 0.03)
+    margin = cohort.blend(-0.02, 0.1) + cohort.free(-0.03, 0.03)
     frayed = depth + cohort.blend(0, 0.1) * cohort.noise(cohort.size / 6) + ragged * 0.12 * cohort.noise(18)
     return Lesion(depth, angle, torch.sigmoid(frayed / width), torch.sigmoid((depth + margin) / width), core)
 

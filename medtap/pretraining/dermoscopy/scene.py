@@ -29,7 +29,8 @@ def dermoscopic_lesions(n: int, size: int, generator: Generator) -> Task:
     """Draw dermoscopy of a pigmented lesion; imitates archives such as ISIC, HAM10000 and PH2.
 
     The target is most often the whole lesion with its fading border, otherwise its dark part, the hairs, the stickers
-    or the black frame of the same picture.
+    or the black frame of the same picture. Half of the tasks are of an archive, to which many clinics, devices and
+    experts gave, each with an own idea of the border; in the others patients, pictures and masks are more alike.
 
     Args:
         n: number of pictures.
@@ -39,7 +40,8 @@ def dermoscopic_lesions(n: int, size: int, generator: Generator) -> Task:
     Returns:
         Images [n,3,S,S] in [0,1] and masks [n,S,S] of the target.
     """
-    cohort = Cohort(n, size, between(0.15, 1.0, generator), generator)
+    archive = between(0, 1, generator) < 0.5
+    cohort = Cohort(n, size, between(0.85 if archive else 0.15, 1.0, generator), generator)
     target = TARGETS[pick(0, len(TARGETS) - 1, generator)]
     plane = coordinates(size)[None] * torch.tensor([1.0, cohort.between(0.75, 1.4)]).view(1, 2, 1, 1)
     lesion = place_lesion(plane, cohort)

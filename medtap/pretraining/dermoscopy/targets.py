@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from medtap.pretraining.cohort import Cohort
@@ -25,11 +26,9 @@ def masks_of(lesion: Lesion, hairs: Tensor, sticker: Tensor, frame: Tensor, coho
 
 
 def _annotated(extent: Tensor, cohort: Cohort) -> Tensor:
-    """An expert's mask [n,S,S]: smooth and generous, in one style for the task (traced, brushed, or a polygon)."""
-    level = (cohort.between(0.12, 0.5) + cohort.free(-0.06, 0.06)).clamp(0.06, 0.6)
-    style, size = pick(0, 2, cohort.generator), cohort.size
-    if style == 1:
-        extent = blurred(extent, cohort.between(0.6, 2.5) * size / 128)
-    if style == 2:
-        extent = by_places(extent, pick(14, 36, cohort.generator))
-    return extent > level
+    """An expert's mask [n,S,S]: smooth and generous; traced, brushed or a polygon."""
+    level = (cohort.blend(0.12, 0.5) + cohort.free(-0.06, 0.06)).clamp(0.06, 0.6)
+    brushed = blurred(extent, cohort.between(0.6, 2.5) * cohort.size / 128)
+    polygons = by_places(extent, pick(14, 36, cohort.generator))
+    styles = torch.stack([extent, brushed, polygons])
+    return cohort.either(styles) > level
