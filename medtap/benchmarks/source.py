@@ -26,6 +26,7 @@ from medtap.metrics import score_case
 from medtap.networks.zoo import load_network
 from medtap.options import fill
 from medtap.outputs.tables import DIGITS, plain
+from medtap.pretraining.annotators import redrawn, refuse_unlike_hands
 from medtap.pretraining.families import build_families, draw_task, lacking_in
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.support import SupportSet
@@ -48,6 +49,7 @@ class SourceOptions:
         queries: queries an episode.
         lacking: how many of them, the last ones, do not show the class, in families that can draw such.
         lacking_shots: how many more such pictures come with the K supports, for methods that learn from them.
+        disagreement: how far all masks are redrawn, each by a hand of its own, see `redrawn`; 0 leaves them alone.
         episodes: how many.
         families: of tasks that episodes are drawn from in turn.
         data: folder of photographs, of which only those held out from pretraining are used; empty where no family
@@ -62,6 +64,7 @@ class SourceOptions:
     queries: int = 5
     lacking: int = 0
     lacking_shots: int = 0
+    disagreement: float = 0.0
     episodes: int = 40
     families: Sequence[str] = ("generated",)
     data: str = ""
@@ -75,6 +78,7 @@ class SourceOptions:
             raise OptionError("there are not so many queries", expected=expected, found=str(self.lacking))
         if self.lacking_shots < 0:
             raise OptionError("lacking_shots cannot be", expected="0 or more", found=str(self.lacking_shots))
+        refuse_unlike_hands(self.disagreement)
 
 
 def run_source(
@@ -105,7 +109,7 @@ def run_source(
     digest = hashlib.sha256()
     for _, images, masks, lacking in episodes:
         digest.update(images.numpy().tobytes() + masks.numpy().tobytes() + lacking.numpy().tobytes())
-    told = ("size", "shots", "queries", "lacking", "lacking_shots", "episodes")
+    told = ("size", "shots", "queries", "lacking", "lacking_shots", "disagreement", "episodes")
     protocol = {name: getattr(source, name) for name in told}
     summary = summarise_methods(entries, seed)
     chosen = best_rates(summary, source.rates)
@@ -125,7 +129,7 @@ def draw_episodes(source: SourceOptions, seed: int) -> Iterator[Episode]:
         lacking, taught = (lacking_in(name, wanted) for wanted in (source.lacking, source.lacking_shots))
         n = source.shots + source.queries
         images, masks = draw_task(families[name], n + taught, source.size, generator, lacking + taught)
-        yield name, images[:n], masks[:n], images[n:]
+        yield name, images[:n], redrawn(masks[None, :n], source.disagreement, generator)[0], images[n:]
 
 
 def run_method(

@@ -7,10 +7,22 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from medtap.errors import OptionError
 from medtap.pretraining.scenes import by_places, smooth_noise, uniform
 
 _PLACE = 0.25  # of an object's thickness: what an annotator sees as one place
 _BENDS = 6  # along a side, of an outline that is now too tight and now too wide
+
+
+def refuse_unlike_hands(disagreement: float) -> None:
+    """Refuse a disagreement that `redrawn` does not know.
+
+    Raises:
+        OptionError: it is not within 0 and 0.5.
+    """
+    if not 0 <= disagreement <= 0.5:
+        found = str(disagreement)
+        raise OptionError("masks cannot be redrawn so", expected="a disagreement of 0 to 0.5", found=found)
 
 
 def redrawn(masks: Tensor, disagreement: float, generator: Generator) -> Tensor:

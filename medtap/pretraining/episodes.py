@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from medtap.errors import OptionError
+from medtap.pretraining.annotators import refuse_unlike_hands
 from medtap.pretraining.families import Family, draw_task, lacking_in, pick_family
 from medtap.pretraining.scenes import pick
 
@@ -56,9 +57,7 @@ class Stage:
             )
         if self.looks < 1:
             raise OptionError("a stage that never looks at its tasks", expected="looks of at least 1")
-        if not 0 <= self.disagreement <= 0.5:
-            found = str(self.disagreement)
-            raise OptionError("masks cannot be redrawn so", expected="a disagreement of 0 to 0.5", found=found)
+        refuse_unlike_hands(self.disagreement)
         if self.lacking < 0 or min(n - self.lacking_of(n) for n in self.images) < 2:
             expected = "a share of at least 0 that leaves 2 pictures of each task"
             raise OptionError("too many pictures without their class", expected=expected, found=str(self.lacking))

@@ -51,6 +51,19 @@ def test_zero_passes_is_the_network_itself(tmp_path):
     assert row["miou"]["mean"] == pytest.approx(((found & truth).sum() / (found | truth).sum()).item(), abs=1e-4)
 
 
+def test_masks_of_several_hands_are_of_the_same_pictures():
+    own, others = (
+        list(source.draw_episodes(source.SourceOptions(**_options(disagreement=disagreement)), seed=0))
+        for disagreement in (0.0, 0.5)
+    )
+    for (_, images, masks, _), (_, same_images, redrawn, _) in zip(own, others, strict=True):
+        assert torch.equal(images, same_images)
+        assert masks.shape == redrawn.shape
+    assert any(not torch.equal(one[2], other[2]) for one, other in zip(own, others, strict=True))
+    with pytest.raises(OptionError, match=r"a disagreement of 0 to 0\.5"):
+        source.SourceOptions(**_options(disagreement=0.6))
+
+
 def test_families_take_turns_and_are_scored_as_classes(tmp_path, data_root):
     options = _options(data=str(data_root / "natural"), families=["generated", "natural"], episodes=3)
     families = [name for name, *_ in source.draw_episodes(source.SourceOptions(**options), seed=0)]
