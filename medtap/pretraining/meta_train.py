@@ -21,6 +21,7 @@ from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.options import fill, refuse_unknown_choice
+from medtap.precision import has_bfloat16
 from medtap.pretraining.annotators import redrawn
 from medtap.pretraining.changes import changed
 from medtap.pretraining.episodes import TaskStream
@@ -41,7 +42,7 @@ class MetaTrainOptions:
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
         average: decay of the moving average of the weights, which is what is kept.
-        bfloat16: forward passes in bfloat16 autocast.
+        bfloat16: forward passes in bfloat16 autocast, where the device multiplies in it.
         checkpoint_every: steps between checkpoints.
         seed: of shots drawn in training and of the weights at the start.
         workers: processes that draw tasks ahead of each that trains; as many as cores are left when None.
@@ -163,7 +164,7 @@ class MetaTrainer:
 
     def _learn(self, images: Tensor, masks: Tensor, generator: Generator) -> float:
         """An optimizer step on tasks; the loss before it."""
-        stage, bfloat16 = self.stream.stage(self.step), self.options.bfloat16
+        stage, bfloat16 = self.stream.stage(self.step), self.options.bfloat16 and has_bfloat16(self.device)
         passes, lacking = stage.passes, stage.lacking_of(images.shape[1])
         drawn = redrawn(masks, stage.disagreement, generator)
         self.optimizer.zero_grad()

@@ -12,6 +12,7 @@ from torch import nn
 
 from medtap.errors import AdaptationError
 from medtap.networks.dense_attention import DenseAttentionSegmenter
+from medtap.pretraining import meta_train
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.families import SCENES
 from medtap.pretraining.losses import episode_iou
@@ -109,6 +110,17 @@ def test_a_batch_is_learned_from_as_often_as_it_is_looked_at(tmp_path: Path, mon
 def test_half_written_checkpoint_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt.partial").write_bytes(b"half")
     assert trainer(tmp_path).step == 0
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_bfloat16_is_used_where_the_device_multiplies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, multiplies: bool
+) -> None:
+    monkeypatch.setattr(meta_train, "has_bfloat16", lambda _: multiplies)
+    asked, single = (
+        trainer(tmp_path / str(asked), replace(OPTIONS, bfloat16=asked)).run(validate) for asked in (True, False)
+    )
+    assert (validate(asked) != validate(single)) == multiplies
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:

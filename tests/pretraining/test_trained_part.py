@@ -15,6 +15,7 @@ from medtap.networks.hsnet import HsnetSegmenter
 from medtap.networks.patnet import PatnetSegmenter
 from medtap.networks.pfenet import PfenetSegmenter
 from medtap.networks.segmenter import FewShotSegmenter
+from medtap.pretraining import meta_train
 from medtap.pretraining.episodes import Stage, TaskStream
 from medtap.pretraining.families import SCENES
 from medtap.pretraining.meta_train import MetaTrainer, MetaTrainOptions
@@ -38,7 +39,10 @@ HEADS: dict[str, Callable[[], FewShotSegmenter]] = {
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_every_head_is_trained_on_a_frozen_encoder_in_bfloat16(tmp_path: Path, head: str) -> None:
+def test_every_head_is_trained_on_a_frozen_encoder_in_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(meta_train, "has_bfloat16", lambda _: True)
     network = HEADS[head]()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     options = MetaTrainOptions(train="head", workers=0)
