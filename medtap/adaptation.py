@@ -15,7 +15,7 @@ from medtap.adapters import Adapter, AttachedAdapter, Lora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import held_out_losses, seen_by_guard, weaken
+from medtap.guard import NOTHING_HELD_OUT, held_out_losses, initial_values, seen_by_guard, weaken
 from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
@@ -96,14 +96,17 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
 
     Returns:
         The losses of the training; and what the guard saw, empty without one: the Dice loss of held-out support images
-        ``unadapted`` and ``adapted``, and the ``strength`` chosen.
+        ``unadapted`` and ``adapted``, and the ``strength`` chosen. Of a single image that is 0, and nothing is trained.
     """
     options = training.options
     if options.guard == "none" or options.passes == 0:
         return training.run(images, masks, volumes), {}
+    if shots_in(masks) == 1:
+        initial_values(training.attached, options.seed)
+        return [], dict(NOTHING_HELD_OUT)
     held_out = held_out_losses(training, images, masks, volumes)
     losses = training.run(images, masks, volumes)
-    seen = seen_by_guard(held_out, shots_in(masks))
+    seen = seen_by_guard(held_out)
     weaken(training.attached, options.seed, seen["strength"])
     return losses, seen
 
@@ -146,5 +149,8 @@ def record_of_course(
 def _told(check: Mapping[str, float]) -> tuple[str, ...]:
     if check.get("strength", 1.0) > 0:
         return ()
+    if check == NOTHING_HELD_OUT:
+        kept = "the unadapted network is kept; the guard `none` adapts all the same"
+        return (f"a single support image cannot tell whether adapting helps: {kept}",)
     change = f"Dice loss {check['unadapted']:.3f} before and {check['adapted']:.3f} after"
     return (f"adapting did not help held-out support images ({change}): the unadapted network is kept",)

@@ -4,8 +4,8 @@ Each half of the support set (of its volumes, where it has several) is segmented
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
 are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
 the set is given; 0 is the unadapted network. Half of a support set teaches less than all of it, so a little that the
-adapter loses there is forgiven. A single image is checked on views of itself, which tell too little of other images:
-nothing is forgiven then, and the strength is 0.5 at most.
+adapter loses there is forgiven. Of a single image nothing can be held out, and views of it tell nothing of others: the
+unadapted network is kept.
 
 What is best is told by the soft Dice loss, which sees the small changes of a few passes that hardly turn a pixel, or by
 the Dice of the masks, for longer training, which makes a network surer or less sure of all that it finds.
@@ -20,7 +20,6 @@ import torch
 from torch import Generator, Tensor
 
 from medtap.adapters import AttachedAdapter
-from medtap.augmentation import augmented_views
 from medtap.losses import Loss, dice_loss, mask_dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.passes import SupportTraining, show_a_class, steps_a_pass
@@ -29,7 +28,8 @@ from medtap.tap_options import TapOptions
 STRENGTHS = (0.0, 0.5, 1.0)
 CHECKS: dict[str, Loss] = {"held_out": dice_loss, "held_out_masks": mask_dice_loss}
 _FORGIVEN = 0.01  # of the Dice loss, at full strength
-_VIEWS = 4  # of a single support image, which has no other half
+NOTHING_HELD_OUT = {"strength": 0.0}
+"""What a guard sees of a single image."""
 
 Half = tuple[Tensor, Tensor]
 """Indices of the pictures that are trained on, and of those held out."""
@@ -42,17 +42,17 @@ def held_out_losses(
 
     Args:
         training: of the adapter, whose values are changed.
-        images: [K,3,S,S] in [0,1]. A single one that shows a class is checked on random views of itself.
+        images: [K,3,S,S] in [0,1], of which two or more show a class.
         masks: labels [K,S,S] in 0..N.
         volumes: number [K] of the volume that each is a plane of. No volume is in both halves, unless all pictures that
             show a class are of one.
     """
     volumes = torch.arange(len(images)) if volumes is None else volumes
     attached, options = training.attached, training.options
-    images, masks, halves = split_in_halves(images, masks, volumes, options)
+    halves = split_in_halves(masks, volumes, options.seed)
     losses = torch.zeros(len(STRENGTHS))
     for seen, held_out in halves:
-        as_long = replace(training, options=as_many_steps(options, masks[: len(volumes)], masks[seen]))
+        as_long = replace(training, options=as_many_steps(options, masks, masks[seen]))
         as_long.run(images[seen], masks[seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
         shots = seen[show_a_class(masks[seen])]
@@ -62,24 +62,16 @@ def held_out_losses(
     return (losses / sum(len(held_out) for _, held_out in halves)).tolist()
 
 
-def split_in_halves(
-    images: Tensor, masks: Tensor, volumes: Tensor, options: TapOptions
-) -> tuple[Tensor, Tensor, list[Half]]:
-    """Pictures with their labels, and which of them are trained on and which held out: random halves, both ways."""
-    generator, shown = Generator().manual_seed(options.seed), show_a_class(masks).cpu()
-    if int(shown.sum()) == 1:
-        kind = options.augment if options.augment != "none" else "upright"
-        repeated = images[:1].expand(_VIEWS, -1, -1, -1), masks[:1].expand(_VIEWS, -1, -1)
-        views = augmented_views(*repeated, generator, kind)
-        index = torch.arange(len(images) + _VIEWS, device=images.device)
-        return torch.cat([images, views[0]]), torch.cat([masks, views[1]]), [(index[:-_VIEWS], index[-_VIEWS:])]
-    own = volumes if len(volumes[shown].unique()) > 1 else torch.arange(len(images))
+def split_in_halves(masks: Tensor, volumes: Tensor, seed: int) -> list[Half]:
+    """Which of the pictures with labels [K,S,S] are trained on and which held out: random halves, both ways."""
+    generator, shown = Generator().manual_seed(seed), show_a_class(masks).cpu()
+    own = volumes if len(volumes[shown].unique()) > 1 else torch.arange(len(masks))
     showing = own[shown].unique()
     others = own[~torch.isin(own, showing)].unique()
     shares = [names[torch.randperm(len(names), generator=generator)].tensor_split(2) for names in (showing, others)]
     halves = [torch.cat(half) for half in zip(*shares, strict=True)]
-    first, second = (torch.cat([torch.where(own == name)[0] for name in half]).to(images.device) for half in halves)
-    return images, masks, [(first, second), (second, first)]
+    first, second = (torch.cat([torch.where(own == name)[0] for name in half]).to(masks.device) for half in halves)
+    return [(first, second), (second, first)]
 
 
 def as_many_steps(options: TapOptions, masks: Tensor, part: Tensor) -> TapOptions:
@@ -121,14 +113,12 @@ def set_strength(attached: AttachedAdapter, start: Sequence[Tensor], end: Sequen
         parameter.copy_(torch.lerp(first, last, strength))
 
 
-def seen_by_guard(losses: Sequence[float], shots: int) -> dict[str, float]:
+def seen_by_guard(losses: Sequence[float]) -> dict[str, float]:
     """What a record tells of the loss for each of ``STRENGTHS``: ``unadapted``, ``adapted``, the best ``strength``."""
-    seen = {"unadapted": losses[0], "adapted": losses[-1], "strength": best_strength(losses, shots)}
+    seen = {"unadapted": losses[0], "adapted": losses[-1], "strength": best_strength(losses)}
     return {name: round(value, 6) for name, value in seen.items()}
 
 
-def best_strength(losses: Sequence[float], shots: int) -> float:
-    """The strength of the least loss, less what is forgiven of it, for K shots; the weaker of equals."""
-    forgiven, strongest = (_FORGIVEN, 1.0) if shots > 1 else (0.0, 0.5)
-    tried = zip(losses, STRENGTHS, strict=True)
-    return min((loss - forgiven * strength, strength) for loss, strength in tried if strength <= strongest)[1]
+def best_strength(losses: Sequence[float]) -> float:
+    """The strength of the least loss, less what is forgiven of it; the weaker of equals."""
+    return min((loss - _FORGIVEN * strength, strength) for loss, strength in zip(losses, STRENGTHS, strict=True))[1]

@@ -125,7 +125,7 @@ def test_one_image_is_its_own_pseudo_query_beside_its_views(views: int) -> None:
 @pytest.mark.parametrize(("schedule", "passes"), [("per_pass", 20), ("per_support", 10)])
 @pytest.mark.parametrize("shots", [1, 5])
 def test_training_lowers_the_support_loss(shots: int, schedule: str, passes: int, loss: str) -> None:
-    options = TapOptions(passes=passes, learning_rate=3e-2, schedule=schedule, loss=loss)
+    options = TapOptions(passes=passes, learning_rate=3e-2, schedule=schedule, loss=loss, guard="none")
     losses = take_a_peek(tiny_network(), support_set(shots), LORA, options).record.losses
     assert sum(losses[-4:]) < (0.95 if loss == "focal" else 0.99) * sum(losses[:4])
 
@@ -314,6 +314,16 @@ def test_guard_takes_back_what_does_not_help(monkeypatch: pytest.MonkeyPatch) ->
     assert "held-out support images (Dice loss 0.500 before and 0.600 after): the unadapted network is kept" in warning
     plain = adapted_logits(take_a_peek(network, support_set(3), LORA, TapOptions(passes=0)))
     torch.testing.assert_close(adapted_logits(adapted), plain)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_guard_keeps_the_unadapted_network_where_there_is_a_single_image(classes: int) -> None:
+    network, support = tiny_network(), support_set(1, classes)
+    adapted, plain = (take_a_peek(network, support, LORA, TapOptions(passes=passes)) for passes in (2, 0))
+    assert adapted.record.check == {"strength": 0.0}
+    assert not adapted.record.losses
+    assert "cannot tell whether adapting helps: the unadapted network is kept" in adapted.record.warnings[-1]
+    torch.testing.assert_close(adapted_logits(adapted), adapted_logits(plain))
 
 
 def test_guard_keeps_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:

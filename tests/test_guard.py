@@ -60,7 +60,7 @@ def test_no_volume_is_in_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not set(trained[0].tolist()) & set(trained[1].tolist())
 
 
-@pytest.mark.parametrize(("shots", "classes"), [(1, 1), (4, 2)])
+@pytest.mark.parametrize(("shots", "classes"), [(2, 1), (4, 2)])
 def test_losses_are_the_same_again_and_differ_by_strength(shots: int, classes: int) -> None:
     first = losses(shots, classes=classes)
     assert first == losses(shots, classes=classes)
@@ -105,12 +105,7 @@ def test_weakened_adapter_lies_between_its_seed_and_its_end(strength: float) -> 
     ],
 )
 def test_best_strength_has_the_least_loss_but_for_what_is_forgiven(losses: list[float], strength: float) -> None:
-    assert guard.best_strength(losses, 5) == strength
-
-
-def test_of_a_single_image_nothing_is_forgiven_and_half_is_the_most() -> None:
-    assert guard.best_strength([0.2, 0.2, 0.2], 1) == 0.0
-    assert guard.best_strength([0.3, 0.2, 0.1], 1) == 0.5
+    assert guard.best_strength(losses) == strength
 
 
 def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,16 +19,15 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
 
     Args:
         many: of the adapters, whose values are changed.
-        images: [A,K,3,S,S] in [0,1].
+        images: [A,K,3,S,S] in [0,1], of which two or more of each set show a class.
         masks: labels [A,K,S,S] in 0..N.
         volumes: number [K] of the volume that each is a plane of, the same in every set.
     """
     attached, options = many.training.attached, many.training.options
-    split = [split_in_halves(*own, volumes, options) for own in zip(images, masks, strict=True)]
-    images, masks, halves = torch.stack([own[0] for own in split]), torch.stack([own[1] for own in split]), split[0][2]
+    halves = split_in_halves(masks[0], volumes, options.seed)
     losses = torch.zeros(len(images), len(STRENGTHS))
     for seen, held_out in halves:
-        training = replace(many.training, options=as_many_steps(options, masks[0, : len(volumes)], masks[0, seen]))
+        training = replace(many.training, options=as_many_steps(options, masks[0], masks[0, seen]))
         ManyTraining(training).run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
         end, start = values(attached), initial_values(attached, options.seed)
         shots = seen[show_a_class(masks[0, seen])]

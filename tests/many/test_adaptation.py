@@ -66,8 +66,9 @@ def test_each_set_is_adapted_to_as_alone(change: dict) -> None:
     check_each(take_many_peeks(NETWORK, supports, LORA, options), supports, options)
 
 
-def test_single_images_have_views_of_their_own() -> None:
-    options, supports = replace(PLAIN, guard="held_out"), sets(2, shots=1)
+@pytest.mark.parametrize("guard", ["held_out", "none"])
+def test_single_images_are_adapted_to_as_alone(guard: str) -> None:
+    options, supports = replace(PLAIN, guard=guard), sets(2, shots=1)
     check_each(take_many_peeks(NETWORK, supports, LORA, options), supports, options)
 
 
