@@ -41,7 +41,7 @@ class AdaptationRecord:
         passes: how many passes ran: fewer than asked for where the loss no longer fell; None where an older version
             adapted.
         check: what the guard saw: the Dice loss of held-out support images ``unadapted`` and ``adapted``, and the
-            ``strength`` that the adapter was given, 1 where it was left as trained.
+            ``strength`` that the adapter was given, 1 where it was left as trained. Of a single image, that alone: 0.
         warnings: what was odd about the support set.
         support_shape: by class, the shape it has in the support masks; empty where an older version adapted.
         lacking: the same as ``support`` of each picture without a class that was learnt from.
