@@ -16,6 +16,11 @@ def between(low: float, high: float, generator: Generator) -> float:
     return float(uniform(low, high, (1,), generator))
 
 
+def chance(share: float, generator: Generator) -> bool:
+    """True in this share of the draws."""
+    return between(0, 1, generator) < share
+
+
 def ground(n: int, size: int, generator: Generator, slope: float = 1.0) -> Tensor:
     """Texture [n,1,S,S] of about unit deviation in which every scale is present, finer ones fainter by the slope."""
     field, total = torch.zeros((n, 1, 3, 3)), 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator
 
-from medtap.pretraining.camera import between
+from medtap.pretraining.camera import between, chance
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.artefacts import (
     draw_frame,
@@ -40,7 +40,7 @@ def dermoscopic_lesions(n: int, size: int, generator: Generator) -> Task:
     Returns:
         Images [n,3,S,S] in [0,1] and masks [n,S,S] of the target.
     """
-    archive = between(0, 1, generator) < 0.5
+    archive = chance(0.5, generator)
     cohort = Cohort(n, size, between(0.85 if archive else 0.15, 1.0, generator), generator)
     target = TARGETS[pick(0, len(TARGETS) - 1, generator)]
     plane = coordinates(size)[None] * torch.tensor([1.0, cohort.between(0.75, 1.4)]).view(1, 2, 1, 1)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from medtap.pretraining.camera import between
+from medtap.pretraining.camera import between, chance
 from medtap.pretraining.scenes import blob_depth, pick, smooth_noise, uniform
-from medtap.pretraining.tomography.draws import chance, jitter
+from medtap.pretraining.tomography.draws import jitter
 from medtap.pretraining.tomography.layouts import Organ
 from medtap.pretraining.tomography.pose import pose
 from medtap.pretraining.tomography.tissues import TISSUES

@@ -6,11 +6,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.pretraining.camera import chance
 from medtap.pretraining.scenes import pick
 from medtap.pretraining.synthetic import Task
 from medtap.pretraining.tomography.atlas import Atlas, draw_atlas
 from medtap.pretraining.tomography.ct import computed_tomography
-from medtap.pretraining.tomography.draws import chance
 from medtap.pretraining.tomography.layouts import LAYOUTS
 from medtap.pretraining.tomography.mr import magnetic_resonance
 from medtap.pretraining.tomography.sonography import fan, ultrasound

@@ -7,10 +7,9 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from medtap.pretraining.appearance import blur
-from medtap.pretraining.camera import between
+from medtap.pretraining.camera import between, chance
 from medtap.pretraining.scenes import pick, smooth_noise, uniform
 from medtap.pretraining.synthetic import Task
-from medtap.pretraining.tomography.draws import chance
 from medtap.pretraining.tomography.hippocampus import draw_hippocampus
 from medtap.pretraining.tomography.mr import receive, windowed
 from medtap.pretraining.tomography.planes import draw_view

@@ -5,13 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from medtap.pretraining.camera import between
-
-
-def chance(share: float, generator: Generator) -> bool:
-    """True in this share of the draws."""
-    return between(0, 1, generator) < share
-
 
 def jitter(value: float, spread: float, n: int, generator: Generator) -> Tensor:
     """One value a patient, [n,1,1], spread around the task's value."""

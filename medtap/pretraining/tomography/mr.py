@@ -6,9 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from medtap.pretraining.appearance import blur
-from medtap.pretraining.camera import between
+from medtap.pretraining.camera import between, chance
 from medtap.pretraining.scenes import pick, smooth_noise
-from medtap.pretraining.tomography.draws import chance
 from medtap.pretraining.tomography.tissues import look_up, random_tones
 
 _DARK = ("air", "table", "gas", "cortical", "tendon", "lung")

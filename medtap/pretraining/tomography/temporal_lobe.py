@@ -10,9 +10,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from medtap.pretraining.camera import between
+from medtap.pretraining.camera import between, chance
 from medtap.pretraining.scenes import pick, smooth_noise, uniform
-from medtap.pretraining.tomography.draws import chance
 from medtap.pretraining.tomography.hippocampus import Hippocampus, tube_depth
 
 
@@ -39,7 +38,7 @@ _WHERE = {  # least and largest centre and half axes in mm (anterior, lateral, s
     "striatum": ((8, -4, 9, 10, 3, 6), (20, 8, 18, 18, 7, 11)),
     "amygdala": ((0, -7, 2, 5, 5, 5), (7, 2, 9, 9, 9, 9)),  # from the tip of the hippocampus
 }
-_LEFT_OUT = 0.15
+_LEFT_OUT, _AWAY = 0.15, 1e3  # what is left out lies so many mm away
 _RIPPLE = 0.8  # mm that outlines are moved by
 
 
@@ -63,11 +62,12 @@ def draw_neighbours(n: int, organ: Hippocampus, generator: Generator) -> Neighbo
     side = side / side.norm()
     ellipsoids = {name: _ellipsoids(n, *ends, generator) for name, ends in _WHERE.items()}
     ellipsoids["amygdala"][:, :3] += organ.spine[:, 0]
-    kept = {name: ellipsoid for name, ellipsoid in ellipsoids.items() if not chance(_LEFT_OUT, generator)}
+    for ellipsoid in ellipsoids.values():
+        ellipsoid[:, 0] += _AWAY * chance(_LEFT_OUT, generator)
     folds = smooth_noise((1, 1), 128, pick(5, 12, generator), generator)
     folds = folds + between(0.2, 0.8, generator) * smooth_noise((n, 1), 128, pick(8, 20, generator), generator)
     return Neighbours(
-        ellipsoids=kept,
+        ellipsoids=ellipsoids,
         horn=side * between(1, 4.5, generator),
         cortex=-side * between(4, 8, generator),
         cistern=between(0.5, 5, generator),
@@ -91,11 +91,11 @@ def temporal_lobe(points: Tensor, cutting: Tensor, organ: Hippocampus, around: N
     folds, ripples = (_sampled(around.folds, points, reach) for reach in (60, 20))
     labels = (folds.abs() < around.ribbon).long() * Label.GREY
     labels[folds.abs() < around.sulcus] = Label.CSF
-    _add_ellipsoids(labels, points, ripples, around)
+    depths = {name: _depth(points, ellipsoid, ripples) for name, ellipsoid in around.ellipsoids.items()}
+    _add_large(labels, depths, _leaves(points, ripples, around), around.cistern)
     labels[tube_depth(points, organ, around.cortex) > 0] = Label.CORTEX
     labels[tube_depth(points, organ, around.cortex * 0.2, 0.7) > 0] = Label.WHITE
-    if "amygdala" in around.ellipsoids:
-        labels[_depth(points, around.ellipsoids["amygdala"], ripples) > 0] = Label.AMYGDALA
+    labels[depths["amygdala"] > 0] = Label.AMYGDALA
     labels[tube_depth(points, organ, around.horn) > 0] = Label.HORN
     depth = tube_depth(points, organ, torch.zeros(3)) + 0.5 * _RIPPLE * ripples
     labels[depth > -around.alveus] = Label.WHITE
@@ -111,20 +111,14 @@ def _sampled(folds: Tensor, points: Tensor, reach: float) -> Tensor:
     return F.grid_sample(folds, grid / reach, "bilinear", "reflection", align_corners=False)[:, 0]
 
 
-def _add_ellipsoids(labels: Tensor, points: Tensor, ripples: Tensor, around: Neighbours) -> None:
-    """Put the large structures into labels, from behind to the front, the midbrain in its cistern."""
-    depths = {name: _depth(points, ellipsoid, ripples) for name, ellipsoid in around.ellipsoids.items()}
-    if "cerebellum" in depths:
-        labels[depths["cerebellum"] > -1] = Label.CSF
-        inside = depths["cerebellum"] > 0
-        labels[inside] = _leaves(points, ripples, around)[inside]
-    if "midbrain" in depths:
-        labels[depths["midbrain"] > -around.cistern] = Label.CSF
-    for name in ("striatum", "thalamus"):
-        if name in depths:
-            labels[depths[name] > 0] = Label[name.upper()]
-    if "midbrain" in depths:
-        labels[depths["midbrain"] > 0] = Label.STEM
+def _add_large(labels: Tensor, depths: dict[str, Tensor], leaves: Tensor, cistern: float) -> None:
+    """Put the large structures into labels by their depths in mm, the midbrain in its cistern and before the others."""
+    labels[depths["cerebellum"] > -1] = Label.CSF
+    torch.where(depths["cerebellum"] > 0, leaves, labels, out=labels)
+    labels[depths["midbrain"] > -cistern] = Label.CSF
+    labels[depths["striatum"] > 0] = Label.STRIATUM
+    labels[depths["thalamus"] > 0] = Label.THALAMUS
+    labels[depths["midbrain"] > 0] = Label.STEM
 
 
 def _leaves(points: Tensor, ripples: Tensor, around: Neighbours) -> Tensor:
