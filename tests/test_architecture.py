@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("episodes",),
     ("episode_sampler", "networks"),
     ("adapters",),
-    ("augmentation", "ensembles", "losses", "presence"),
+    ("annotators", "augmentation", "ensembles", "losses", "presence"),
     ("tap_options",),
     ("passes",),
     ("guard",),

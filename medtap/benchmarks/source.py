@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Generator, Tensor
 
+from medtap.annotators import redrawn, refuse_unlike_hands
 from medtap.benchmarks.bench import learn, mean_dice
 from medtap.benchmarks.journal import Entry
 from medtap.benchmarks.method import Learnt, Method
@@ -26,7 +27,6 @@ from medtap.metrics import score_case
 from medtap.networks.zoo import load_network
 from medtap.options import fill
 from medtap.outputs.tables import DIGITS, plain
-from medtap.pretraining.annotators import redrawn, refuse_unlike_hands
 from medtap.pretraining.families import build_families, draw_task, lacking_in
 from medtap.pretraining.natural import NaturalEpisodes
 from medtap.support import SupportSet
@@ -129,7 +129,7 @@ def draw_episodes(source: SourceOptions, seed: int) -> Iterator[Episode]:
         lacking, taught = (lacking_in(name, wanted) for wanted in (source.lacking, source.lacking_shots))
         n = source.shots + source.queries
         images, masks = draw_task(families[name], n + taught, source.size, generator, lacking + taught)
-        yield name, images[:n], redrawn(masks[None, :n], source.disagreement, generator)[0], images[n:]
+        yield name, images[:n], redrawn(masks[:n], source.disagreement, generator), images[n:]
 
 
 def run_method(

@@ -6,7 +6,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from medtap.pretraining.scenes import coordinates, pick, smooth_noise, uniform
+from medtap.chance import pick, smooth_noise, uniform
+from medtap.pretraining.scenes import coordinates
 
 
 def deform(labels: Tensor, strength: float, generator: Generator) -> Tensor:

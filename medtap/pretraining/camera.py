@@ -6,9 +6,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.appearance import blur
 from medtap.pretraining.natural import recolour
-from medtap.pretraining.scenes import coordinates, pick, smooth_noise, uniform
+from medtap.pretraining.scenes import coordinates
 
 
 def between(low: float, high: float, generator: Generator) -> float:

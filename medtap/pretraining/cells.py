@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.camera import between, ground
-from medtap.pretraining.scenes import coordinates, pick, smooth_noise, uniform
+from medtap.pretraining.scenes import coordinates
 from medtap.pretraining.synthetic import Task
 
 _MOST_OBJECTS = 60

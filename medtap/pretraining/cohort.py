@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import uniform
 from medtap.pretraining import camera
-from medtap.pretraining.scenes import uniform
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from medtap.pretraining.scenes import uniform
+from medtap.chance import uniform
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.appearance import blur
 from medtap.pretraining.camera import between, field_of_view, ground
 from medtap.pretraining.curves import Growth, tree_depth
-from medtap.pretraining.scenes import blob_depth, pick, uniform
+from medtap.pretraining.scenes import blob_depth
 from medtap.pretraining.synthetic import Task
 
 MUCOSA = ((0.82, 0.46, 0.38), (0.85, 0.55, 0.5), (0.75, 0.38, 0.25), (0.9, 0.6, 0.42), (0.5, 0.55, 0.45))

@@ -9,10 +9,10 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from medtap.annotators import refuse_unlike_hands
+from medtap.chance import pick
 from medtap.errors import OptionError
-from medtap.pretraining.annotators import refuse_unlike_hands
 from medtap.pretraining.families import Family, draw_task, lacking_in, pick_family
-from medtap.pretraining.scenes import pick
 
 _RANK_STRIDE = 2**40  # between the seeds of processes, more than any seed and step come to
 

@@ -6,9 +6,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.appearance import blur
 from medtap.pretraining.camera import between
-from medtap.pretraining.scenes import coordinates, pick, smooth_noise, uniform
+from medtap.pretraining.scenes import coordinates
 from medtap.pretraining.synthetic import Task
 
 _VITREOUS = 0.06

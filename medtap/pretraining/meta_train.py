@@ -16,13 +16,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
 from medtap.adapters import build_adapter
+from medtap.annotators import redrawn
 from medtap.errors import AdaptationError
 from medtap.inference import choose_device
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.options import fill, refuse_unknown_choice
 from medtap.precision import has_bfloat16
-from medtap.pretraining.annotators import redrawn
 from medtap.pretraining.changes import changed
 from medtap.pretraining.episodes import TaskStream
 from medtap.pretraining.losses import backward
@@ -166,7 +166,7 @@ class MetaTrainer:
         """An optimizer step on tasks; the loss before it."""
         stage, bfloat16 = self.stream.stage(self.step), self.options.bfloat16 and has_bfloat16(self.device)
         passes, lacking = stage.passes, stage.lacking_of(images.shape[1])
-        drawn = redrawn(masks, stage.disagreement, generator)
+        drawn = torch.stack([redrawn(task, stage.disagreement, generator) for task in masks])
         self.optimizer.zero_grad()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=not passes):
             if passes:

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, uniform
 from medtap.errors import InputError
-from medtap.pretraining.scenes import pick, uniform
 from medtap.pretraining.synthetic import Task
 
 _IGNORED_LABELS = (0, 255)

@@ -11,34 +11,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
+
+from medtap.chance import pick, smooth_noise, uniform
 
 Scene = tuple[Tensor, tuple[int, ...]]
-
-
-def uniform(low: float, high: float, shape: tuple[int, ...], generator: Generator) -> Tensor:
-    """Uniform draws in [low, high) of a shape."""
-    return torch.rand(shape, generator=generator) * (high - low) + low
-
-
-def pick(low: int, high: int, generator: Generator) -> int:
-    """One integer from low to high, both included."""
-    return int(torch.randint(low, high + 1, (1,), generator=generator))
-
-
-def smooth_noise(shape: tuple[int, int], size: int, cells: int, generator: Generator) -> Tensor:
-    """Smooth noise [*shape,S,S] of about unit deviation whose features are S/cells pixels wide."""
-    coarse = torch.randn((*shape, cells + 3, cells + 3), generator=generator)
-    fine = F.interpolate(coarse, scale_factor=math.ceil(size / cells), mode="bicubic", align_corners=False)
-    start = math.ceil(size / cells)
-    return fine[..., start : start + size, start : start + size]
-
-
-def by_places(maps: Tensor, places: int) -> Tensor:
-    """Maps [n,S,S] as they are seen by so many places along a side: the mean of each place, and straight in between."""
-    size = maps.shape[-1]
-    coarse = F.interpolate(maps[:, None], (places, places), mode="area")
-    return F.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def coordinates(size: int) -> Tensor:

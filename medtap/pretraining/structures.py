@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Generator
 
+from medtap.chance import pick
 from medtap.pretraining import thin
 from medtap.pretraining.camera import acquire
 from medtap.pretraining.cells import cells
 from medtap.pretraining.endoscopy import polyps
 from medtap.pretraining.layers import layers
-from medtap.pretraining.scenes import pick
 from medtap.pretraining.synthetic import Task
 
 _THIN = (thin.retina, thin.angiogram, thin.fibres, thin.cracks, thin.wires, layers)

@@ -10,10 +10,11 @@ from skimage.segmentation import felzenszwalb
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.appearance import blur, deform
 from medtap.pretraining.camera import between
 from medtap.pretraining.natural import NaturalEpisodes, recolour
-from medtap.pretraining.scenes import SCENES, Scene, pick, smooth_noise, uniform
+from medtap.pretraining.scenes import SCENES, Scene
 from medtap.pretraining.synthetic import Task, last_without
 from medtap.pretraining.views import ViewSampler
 

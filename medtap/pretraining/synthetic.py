@@ -6,8 +6,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.appearance import deform, paint
-from medtap.pretraining.scenes import SCENES, pick, uniform
+from medtap.pretraining.scenes import SCENES
 
 Task = tuple[Tensor, Tensor]
 """Images [n,3,S,S] float32 in [0,1] and binary masks [n,S,S] float32 of one class."""

@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.camera import between, field_of_view, ground
 from medtap.pretraining.curves import Growth, tree_depth
-from medtap.pretraining.scenes import blob_depth, coordinates, pick, smooth_noise, uniform
+from medtap.pretraining.scenes import blob_depth, coordinates
 from medtap.pretraining.synthetic import Task
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.camera import between
-from medtap.pretraining.scenes import pick, smooth_noise, uniform
 from medtap.pretraining.synthetic import Task
 
 

@@ -13,10 +13,11 @@ from torch import Generator, Tensor
 
 from medtap.adaptation import TapOptions
 from medtap.adapted import AdaptedSegmenter
+from medtap.chance import smooth_noise, uniform
 from medtap.data import read_labels, read_scan
 from medtap.outputs import RunFolder, atomic_write
 from medtap.pretraining.appearance import blur, deform
-from medtap.pretraining.scenes import lesion, smooth_noise, uniform
+from medtap.pretraining.scenes import lesion
 from medtap.report import REPORT, contact_sheet
 from medtap.workflows.adapt import adapt
 from medtap.workflows.evaluate import evaluate

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Generator
 
-from medtap.pretraining.scenes import SCENES, Scene, blob_depth, coordinates, pick, regions, smooth_noise, uniform
+from medtap.chance import pick, smooth_noise, uniform
+from medtap.pretraining.scenes import SCENES, Scene, blob_depth, coordinates, regions
 
 
 def seeded(seed: int = 0) -> Generator:

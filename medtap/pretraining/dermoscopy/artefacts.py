@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.layer import Layer, colour_near
 from medtap.pretraining.dermoscopy.lesion import Lesion
-from medtap.pretraining.scenes import coordinates, pick, uniform
+from medtap.pretraining.scenes import coordinates
 
 _STICKERS = torch.tensor(
     [

@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick
 from medtap.pretraining.cohort import Cohort
-from medtap.pretraining.scenes import pick
 
 
 def light(images: Tensor, plane: Tensor, cohort: Cohort) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medtap.chance import uniform
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.layer import Layer, colour_near
-from medtap.pretraining.scenes import uniform
 from medtap.pretraining.strokes import draw_points
 
 _HAIRS = [[0.12, 0.08, 0.07], [0.12, 0.08, 0.07], [0.32, 0.20, 0.13], [0.80, 0.72, 0.60]]

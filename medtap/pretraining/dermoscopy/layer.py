@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.cohort import Cohort
-from medtap.pretraining.scenes import pick, uniform
 
 Layer = tuple[Tensor, Tensor]
 """Something on the picture: opacity [n,S,S] in [0,1] and colour [n,3,1,1]."""

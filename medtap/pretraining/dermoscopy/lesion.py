@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medtap.chance import pick
 from medtap.pretraining.cohort import Cohort
-from medtap.pretraining.scenes import pick
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medtap.chance import uniform
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.layer import Layer, colour_near, lay
 from medtap.pretraining.dermoscopy.lesion import Lesion
-from medtap.pretraining.scenes import uniform
 
 _ABSORBANCE = torch.tensor([[0.40, 0.72, 1.0], [0.10, 0.85, 0.70], [1.0, 0.85, 0.62]])
 """Red, green and blue absorbance of a unit of melanin, blood and deep pigment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator
 
+from medtap.chance import pick
 from medtap.pretraining.camera import between, chance
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.artefacts import (
@@ -21,7 +22,7 @@ from medtap.pretraining.dermoscopy.layer import lay
 from medtap.pretraining.dermoscopy.lesion import place_lesion
 from medtap.pretraining.dermoscopy.pigments import pigmented_skin
 from medtap.pretraining.dermoscopy.targets import TARGETS, masks_of
-from medtap.pretraining.scenes import coordinates, pick
+from medtap.pretraining.scenes import coordinates
 from medtap.pretraining.synthetic import Task
 
 

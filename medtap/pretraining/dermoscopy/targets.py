@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medtap.annotators import by_places
+from medtap.chance import pick
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.dermoscopy.dermatoscope import blurred
 from medtap.pretraining.dermoscopy.lesion import Lesion
-from medtap.pretraining.scenes import by_places, pick
 
 TARGETS = ("lesion",) * 12 + ("core", "hairs", "sticker", "frame")
 

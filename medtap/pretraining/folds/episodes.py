@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick
 from medtap.errors import InputError
 from medtap.pretraining.folds.pictures import Picture
-from medtap.pretraining.scenes import pick
 from medtap.pretraining.synthetic import Task
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.radiograph.frame import Frame
 from medtap.pretraining.radiograph.lines import strokes
-from medtap.pretraining.scenes import pick, uniform
 
 
 def devices(frame: Frame, cohort: Cohort) -> Tensor:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.radiograph.markers import marked
-from medtap.pretraining.scenes import coordinates, pick, uniform
+from medtap.pretraining.scenes import coordinates
 
 
 def develop(absorption: Tensor, exposed: Tensor, cohort: Cohort) -> Tensor:

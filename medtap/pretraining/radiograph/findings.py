@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.radiograph.frame import Frame
 from medtap.pretraining.radiograph.lines import strokes
 from medtap.pretraining.radiograph.thorax import Thorax
-from medtap.pretraining.scenes import pick, uniform
 
 
 def findings(frame: Frame, thorax: Thorax, cohort: Cohort) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick
 from medtap.pretraining.cohort import Cohort
-from medtap.pretraining.scenes import pick
 
 _LETTERS = [
     torch.tensor([[pixel == "#" for pixel in row] for row in glyph.split()]).float()

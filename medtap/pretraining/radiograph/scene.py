@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick
 from medtap.pretraining.camera import between
 from medtap.pretraining.cohort import Cohort
 from medtap.pretraining.radiograph.bones import bones
@@ -14,7 +15,6 @@ from medtap.pretraining.radiograph.findings import findings
 from medtap.pretraining.radiograph.frame import Frame, place_patients
 from medtap.pretraining.radiograph.soft_tissue import soft_tissue
 from medtap.pretraining.radiograph.thorax import Thorax, outline_thorax
-from medtap.pretraining.scenes import pick
 from medtap.pretraining.synthetic import Task
 
 _TARGETS = ("lungs",) * 13 + ("right lung", "left lung", "heart", "heart", "clavicles", "mediastinum", "thorax")

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.camera import between, chance
-from medtap.pretraining.scenes import blob_depth, pick, smooth_noise, uniform
+from medtap.pretraining.scenes import blob_depth
 from medtap.pretraining.tomography.draws import jitter
 from medtap.pretraining.tomography.layouts import Organ
 from medtap.pretraining.tomography.pose import pose

@@ -6,8 +6,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick
 from medtap.pretraining.camera import chance
-from medtap.pretraining.scenes import pick
 from medtap.pretraining.synthetic import Task
 from medtap.pretraining.tomography.atlas import Atlas, draw_atlas
 from medtap.pretraining.tomography.ct import computed_tomography

@@ -6,9 +6,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.appearance import blur
 from medtap.pretraining.camera import between, chance
-from medtap.pretraining.scenes import pick, smooth_noise, uniform
 from medtap.pretraining.synthetic import Task
 from medtap.pretraining.tomography.hippocampus import draw_hippocampus
 from medtap.pretraining.tomography.mr import receive, windowed

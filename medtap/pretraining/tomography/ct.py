@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick, smooth_noise, uniform
 from medtap.pretraining.appearance import blur
 from medtap.pretraining.camera import between, chance
-from medtap.pretraining.scenes import pick, smooth_noise, uniform
 from medtap.pretraining.tomography.tissues import HOUNSFIELD, TISSUES, look_up
 
 _ENHANCING = ("blood", "liver", "spleen", "pancreas", "kidney", "myocardium", "lesion", "bowel")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick, smooth_noise
 from medtap.pretraining.appearance import blur
 from medtap.pretraining.camera import between, chance
-from medtap.pretraining.scenes import pick, smooth_noise
 from medtap.pretraining.tomography.tissues import look_up, random_tones
 
 _DARK = ("air", "table", "gas", "cortical", "tendon", "lung")

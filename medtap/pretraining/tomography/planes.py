@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from medtap.chance import pick, uniform
 from medtap.pretraining.camera import between, chance
-from medtap.pretraining.scenes import pick, uniform
 from medtap.pretraining.tomography.pose import pose
 
 _LONG_PLANES = ((0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from medtap.pretraining.scenes import pick, smooth_noise, uniform
+from medtap.chance import pick, smooth_noise, uniform
 
 
 def pose(n: int, shape: tuple[int, int], extent: Tensor, loose: float, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
+from medtap.chance import uniform
 from medtap.pretraining.camera import between
-from medtap.pretraining.scenes import uniform
 
 HOUNSFIELD = {
     "air": -1000, "table": 100, "skin": 20, "fat": -95, "muscle": 50, "cortical": 800, "marrow": 220, "fluid": 8,
