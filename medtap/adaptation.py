@@ -92,11 +92,12 @@ def refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) 
 
 
 def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> Course:
-    """Train the adapter and give it the strength that the guard finds best.
+    """Train the adapter for as many passes, and give it the strength, that the guard finds best.
 
     Returns:
         The losses of the training; and what the guard saw, empty without one: the Dice loss of held-out support images
-        ``unadapted`` and ``adapted``, and the ``strength`` chosen. Of a single image that is 0, and nothing is trained.
+        ``unadapted`` and ``adapted``, and the ``passes`` and the ``strength`` chosen. Of a single image the strength is
+        0. Where it is, nothing is trained.
     """
     options = training.options
     if options.guard == "none" or options.passes == 0:
@@ -104,9 +105,11 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
     if shots_in(masks) == 1:
         initial_values(training.attached, options.seed)
         return [], dict(NOTHING_HELD_OUT)
-    held_out = held_out_losses(training, images, masks, volumes)
-    losses = training.run(images, masks, volumes)
-    seen = seen_by_guard(held_out)
+    seen = seen_by_guard(held_out_losses(training, images, masks, volumes), options)
+    if seen["strength"] == 0:
+        initial_values(training.attached, options.seed)
+        return [], seen
+    (losses,) = training.stages((int(seen["passes"]),), images, masks, volumes)
     weaken(training.attached, options.seed, seen["strength"])
     return losses, seen
 

@@ -13,6 +13,7 @@ from medtap.errors import OptionError
 
 _PLACE = 0.25  # of an object's thickness: what an annotator sees as one place
 _BENDS = 6  # along a side, of an outline that is now too tight and now too wide
+_FINE = 4  # pixels, straight between which bends are drawn
 
 
 def refuse_unlike_hands(disagreement: float) -> None:
@@ -43,16 +44,30 @@ def redrawn(labels: Tensor, disagreement: float, generator: Generator) -> Tensor
     """
     if not disagreement:
         return labels
-    n, size = len(labels), labels.shape[-1]
     classes = torch.arange(1, max(2, int(labels.max()) + 1), device=labels.device).view(-1, 1, 1, 1)
     each = labels == classes
     seen = _seen(each.float())
-    reach = disagreement * float(uniform(0, 1, (1,), generator))
-    hands = uniform(-1, 1, (n, 1, 1), generator) + 0.4 * smooth_noise((n, 1), size, _BENDS, generator)[:, 0]
-    levels = (0.5 + reach * hands).clamp(0.1, 0.9).to(labels.device)
-    drawn = ((seen.argmax(0) + 1) * (seen.sum(0) > levels)).to(labels)
+    drawn = (_most_seen(seen) * (seen.sum(0) > _levels(labels, disagreement, generator))).to(labels)
     lost = (_shown(each) & ~_shown(drawn == classes)).any(0)
     return torch.where(lost[:, None, None], labels, drawn)
+
+
+def _levels(labels: Tensor, disagreement: float, generator: Generator) -> Tensor:
+    """The share [n,S,S] of a place from which each of n hands draws it as an object's."""
+    n, size = len(labels), labels.shape[-1]
+    reach = disagreement * float(uniform(0, 1, (1,), generator))
+    bends = smooth_noise((n, 1), -(-size // _FINE), _BENDS, generator)
+    bends = F.interpolate(bends, (size, size), mode="bilinear", align_corners=False)[:, 0]
+    hands = uniform(-1, 1, (n, 1, 1), generator) + 0.4 * bends
+    return (0.5 + reach * hands).clamp(0.1, 0.9).to(labels.device)
+
+
+def _most_seen(seen: Tensor) -> Tensor:
+    """The number 1..N of the class that covers most of each place, of shares [N,n,S,S]."""
+    most, number = seen[0], torch.ones_like(seen[0])
+    for own, share in enumerate(seen[1:], start=2):
+        most, number = torch.maximum(most, share), torch.where(share > most, own, number)
+    return number
 
 
 def _shown(each: Tensor) -> Tensor:

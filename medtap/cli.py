@@ -36,10 +36,12 @@ def adapt(
     loss: o.Loss = None,
     schedule: o.Schedule = None,
     augment: o.Augment = None,
+    disagreement: o.Disagreement = None,
     rates: o.Rates = None,
     average: o.Average = None,
     patience: o.Patience = None,
     guard: o.Guard = None,
+    doublings: o.Doublings = None,
     shots: o.Shots = 5,
     lacking: o.Lacking = 0,
     size: o.Size = None,
@@ -56,7 +58,8 @@ def adapt(
     from medtap.presets import use_preset
 
     tap: dict[str, Any] = {"passes": passes, "learning_rate": learning_rate, "loss": loss, "schedule": schedule}
-    tap |= {"augment": augment, "rates": rates, "average": average, "patience": patience, "guard": guard, "seed": seed}
+    tap |= {"augment": augment, "disagreement": disagreement, "rates": rates, "average": average, "patience": patience}
+    tap |= {"guard": guard, "doublings": doublings, "seed": seed}
     adapter, options = use_preset(preset, method, {"rank": rank}, **tap)
     support: dict[str, Any] = {
         "layout": layout,

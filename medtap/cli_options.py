@@ -62,6 +62,13 @@ Guard = Annotated[
         "held_out_masks: by masks; none."
     ),
 ]
+Doublings = Annotated[
+    int | None, typer.Option(help="How often the passes may be doubled where held-out support images gain by it.")
+]
+Disagreement = Annotated[
+    float | None,
+    typer.Option(help="How far masks are redrawn in every pass as by other annotators, 0 (not at all) to 0.5."),
+]
 Shots = Annotated[int, typer.Option(help="How many annotated images to learn from.")]
 Lacking = Annotated[
     int,

@@ -3,8 +3,9 @@
 Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
 in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
 are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
-the set is given; 0 is the unadapted network. Half of a support set teaches less than all of it, so a little that the
-adapter loses there is forgiven. Of a single image nothing can be held out, and views of it tell nothing of others: the
+the set is given; 0 is the unadapted network. Where it is the whole of it, both halves are trained for as many passes
+again, as often as the options allow. Half of a support set teaches less than all of it, so a little that the adapter
+loses there may be forgiven. Of a single image nothing can be held out, and views of it tell nothing of others: the
 unadapted network is kept.
 
 What is best is told by the soft Dice loss, which sees the small changes of a few passes that hardly turn a pixel, or by
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
+from typing import TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -22,23 +25,22 @@ from torch import Generator, Tensor
 from medtap.adapters import AttachedAdapter
 from medtap.losses import Loss, dice_loss, mask_dice_loss
 from medtap.networks.classes import recall_classes, remember_classes
-from medtap.passes import SupportTraining, show_a_class, steps_a_pass
+from medtap.passes import SupportTraining, set_values, show_a_class, steps_a_pass, values
 from medtap.tap_options import TapOptions
 
 STRENGTHS = (0.0, 0.5, 1.0)
 CHECKS: dict[str, Loss] = {"held_out": dice_loss, "held_out_masks": mask_dice_loss}
-_FORGIVEN = 0.01  # of the Dice loss, at full strength
 NOTHING_HELD_OUT = {"strength": 0.0}
 """What a guard sees of a single image."""
 
-Half = tuple[Tensor, Tensor]
+Losses: TypeAlias = list[list[float]]
+"""Of held-out images, for each of ``STRENGTHS``: after the first number of passes, after twice as many, and so on."""
+Half: TypeAlias = tuple[Tensor, Tensor]
 """Indices of the pictures that are trained on, and of those held out."""
 
 
-def held_out_losses(
-    training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor | None = None
-) -> list[float]:
-    """Mean Dice loss over support images that were not trained on, for each of ``STRENGTHS``.
+def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor | None = None) -> Losses:
+    """Mean Dice loss over support images that were not trained on, after as many passes as go on helping.
 
     Args:
         training: of the adapter, whose values are changed.
@@ -50,16 +52,21 @@ def held_out_losses(
     volumes = torch.arange(len(images)) if volumes is None else volumes
     attached, options = training.attached, training.options
     halves = split_in_halves(masks, volumes, options.seed)
-    losses = torch.zeros(len(STRENGTHS))
-    for seen, held_out in halves:
-        as_long = replace(training, options=as_many_steps(options, masks, masks[seen]))
-        as_long.run(images[seen], masks[seen], volumes[seen.cpu()])
-        end, start = values(attached), initial_values(attached, options.seed)
-        shots = seen[show_a_class(masks[seen])]
-        for index, strength in enumerate(STRENGTHS):
-            set_strength(attached, start, end, strength)
-            losses[index] += len(held_out) * _dice_loss(training, images, masks, shots, held_out)
-    return (losses / sum(len(held_out) for _, held_out in halves)).tolist()
+    stages = []
+    for seen, _ in halves:
+        own = replace(training, options=as_many_steps(options, masks, masks[seen]))
+        stages.append(own.stages(own.options.lengths, images[seen], masks[seen], volumes[seen.cpu()]))
+    start, losses = initial_values(attached, options.seed), list[list[float]]()
+    for _ in takewhile(lambda _: goes_on(losses, options), options.lengths):
+        total = torch.zeros(len(STRENGTHS))
+        for (seen, held_out), stage in zip(halves, stages, strict=True):
+            next(stage)
+            end, shots = values(attached), seen[show_a_class(masks[seen])]
+            for index, strength in enumerate(STRENGTHS):
+                set_strength(attached, start, end, strength)
+                total[index] += len(held_out) * _dice_loss(training, images, masks, shots, held_out)
+        losses.append((total / sum(len(held_out) for _, held_out in halves)).tolist())
+    return losses
 
 
 def split_in_halves(masks: Tensor, volumes: Tensor, seed: int) -> list[Half]:
@@ -101,24 +108,35 @@ def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
     return values(attached)
 
 
-def values(attached: AttachedAdapter) -> list[Tensor]:
-    """Copies of an adapter's values."""
-    return [parameter.detach().clone() for parameter in attached.parameters()]
-
-
 @torch.no_grad()
 def set_strength(attached: AttachedAdapter, start: Sequence[Tensor], end: Sequence[Tensor], strength: float) -> None:
     """Give the adapter the values that lie a share of the way from its start to its end."""
-    for parameter, first, last in zip(attached.parameters(), start, end, strict=True):
-        parameter.copy_(torch.lerp(first, last, strength))
+    set_values(attached, [torch.lerp(first, last, strength) for first, last in zip(start, end, strict=True)])
 
 
-def seen_by_guard(losses: Sequence[float]) -> dict[str, float]:
-    """What a record tells of the loss for each of ``STRENGTHS``: ``unadapted``, ``adapted``, the best ``strength``."""
-    seen = {"unadapted": losses[0], "adapted": losses[-1], "strength": best_strength(losses)}
-    return {name: round(value, 6) for name, value in seen.items()}
+def seen_by_guard(losses: Losses, options: TapOptions) -> dict[str, float]:
+    """What a record tells of losses.
+
+    The loss ``unadapted`` and ``adapted``, the best number of ``passes``, and the best ``strength`` after them.
+    """
+    doubled, strength = best_of(losses, options)
+    seen = {"unadapted": losses[0][0], "adapted": losses[doubled][-1], "strength": strength}
+    return {name: round(value, 6) for name, value in seen.items()} | {"passes": options.lengths[doubled]}
 
 
-def best_strength(losses: Sequence[float]) -> float:
-    """The strength of the least loss, less what is forgiven of it; the weaker of equals."""
-    return min((loss - _FORGIVEN * strength, strength) for loss, strength in zip(losses, STRENGTHS, strict=True))[1]
+def goes_on(losses: Losses, options: TapOptions) -> bool:
+    """Whether passes may be doubled: not yet, or the last time the adapter at full strength became the best."""
+    return not losses or best_of(losses, options) == (len(losses) - 1, STRENGTHS[-1])
+
+
+def best_of(losses: Losses, options: TapOptions) -> tuple[int, float]:
+    """How often the passes were doubled and the strength, of the least loss less what is forgiven of it.
+
+    Of equals it is the weaker adapter, of fewer passes.
+    """
+    least = min(
+        (loss - options.forgiven * strength, strength, doubled)
+        for doubled, row in enumerate(losses)
+        for loss, strength in zip(row, STRENGTHS, strict=True)
+    )
+    return least[2], least[1]

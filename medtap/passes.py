@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from statistics import fmean
+from typing import Any, TypeAlias
 
 import torch
 from torch import Generator, Tensor, nn
 
 from medtap.adapters import AttachedAdapter
+from medtap.annotators import redrawn
 from medtap.augmentation import augmented_views
 from medtap.errors import AdaptationError
 from medtap.losses import SUPPORT_LOSSES, Loss, support_loss
@@ -18,6 +21,9 @@ from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter
 from medtap.networks.shots import leave_one_out
 from medtap.tap_options import TapOptions
+
+Learn: TypeAlias = Callable[[Any, torch.optim.Optimizer, int], Any]
+"""An optimizer step on what is shown, by its number; the loss before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +61,6 @@ class SupportTraining:
     options: TapOptions
     rates: Mapping[str, float]
 
-    @torch.enable_grad()
     def run(self, images: Tensor, masks: Tensor, volumes: Tensor | None = None) -> list[float]:
         """Run the passes, from fresh initial values of the adapter, until the patience with the loss ends.
 
@@ -71,22 +76,54 @@ class SupportTraining:
         Raises:
             AdaptationError: the loss is not a number.
         """
+        (losses,) = self.stages((self.options.passes,), images, masks, volumes)
+        return losses
+
+    def stages(
+        self, ends: Sequence[int], images: Tensor, masks: Tensor, volumes: Tensor | None = None
+    ) -> Iterator[list[float]]:
+        """Run the passes as ``run`` does, and stop after each of these numbers of them.
+
+        Whatever values the adapter is given where it stops, training goes on from those that it had.
+
+        Args:
+            ends: numbers of passes, growing; those of the options do not count.
+            images: as of ``run``.
+            masks: as of ``run``.
+            volumes: as of ``run``.
+
+        Yields:
+            The losses so far, as of ``run``.
+        """
+        options = replace(self.options, passes=ends[-1])
+        queries = pseudo_queries(images, masks, options, self.start(), volumes)
+        yield from self.train((step for _, step in queries), steps_a_pass(options, masks), ends, self._step)
+
+    def start(self) -> Generator:
+        """Give the adapter its initial values; the source of chance that is left."""
         generator = Generator().manual_seed(self.options.seed)
         self.attached.reset(generator)
-        self.attached.train()
-        optimizer = self.optimizer()
-        averaged = MeanValues(list(self.attached.parameters()))
-        losses: list[float] = []
-        steps = steps_a_pass(self.options, masks)
-        for part, step in pseudo_queries(images, masks, self.options, generator, volumes):
-            if has_stalled(losses, steps, self.options.patience):
-                break
-            losses.append(self._step(step, optimizer, len(losses) + 1))
-            if part >= self.options.passes - self.options.average:
-                averaged.add()
-        averaged.store()
-        self.attached.train(False)
-        return losses
+        return generator
+
+    @torch.enable_grad()
+    def train(self, queries: Iterator[Any], steps: int, ends: Sequence[int], learn: Learn) -> Iterator[list[Any]]:
+        """Learn from so many queries a pass, and yield the losses so far after each of these numbers of passes."""
+        optimizer, losses, trained = self.optimizer(), list[Any](), values(self.attached)
+        for first, end in pairwise((0, *ends)):
+            set_values(self.attached, trained)
+            self.attached.train()
+            averaged = MeanValues(list(self.attached.parameters()))
+            for part in range(first, end):
+                if has_stalled(losses, steps, self.options.patience):
+                    break
+                for query in islice(queries, steps):
+                    losses.append(learn(query, optimizer, len(losses) + 1))
+                    if part >= end - self.options.average:
+                        averaged.add()
+            trained = values(self.attached)
+            averaged.store()
+            self.attached.train(False)
+            yield list(losses)
 
     def _step(self, step: PseudoQueries, optimizer: torch.optim.Optimizer, number: int) -> float:
         loss = pseudo_query_loss(self.network, step, self.classes, self.loss)
@@ -126,6 +163,18 @@ def has_stalled(losses: Sequence[float], steps: int, patience: int) -> bool:
         return False
     means = [fmean(losses[end - steps : end]) for end in range(steps, len(losses) + 1, steps)]
     return patience < len(means) and min(means[-patience:]) >= min(means[:-patience])
+
+
+def values(attached: AttachedAdapter) -> list[Tensor]:
+    """Copies of an adapter's values."""
+    return [parameter.detach().clone() for parameter in attached.parameters()]
+
+
+@torch.no_grad()
+def set_values(attached: AttachedAdapter, given: Sequence[Tensor]) -> None:
+    """Give an adapter values, as ``values`` tells them."""
+    for parameter, value in zip(attached.parameters(), given, strict=True):
+        parameter.copy_(value)
 
 
 class MeanValues:
@@ -186,7 +235,8 @@ def pseudo_queries(
     """What each optimizer step trains on, with its pass."""
     shown = show_a_class(masks).cpu()  # read once: a GPU is waited for
     for part in range(options.passes):
-        yield from ((part, step) for step in _steps(images, masks, options, generator, volumes, shown))
+        for step in _steps(images, masks, options, generator, volumes, shown):
+            yield part, replace(step, masks=redrawn(step.masks, options.disagreement, generator))
 
 
 def _steps(

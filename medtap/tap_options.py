@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from medtap.annotators import refuse_unlike_hands
 from medtap.augmentation import AUGMENTATIONS
 from medtap.errors import OptionError
 from medtap.precision import PRECISIONS
@@ -19,7 +20,7 @@ class TapOptions:
     """How to adapt.
 
     Attributes:
-        passes: T, how often every support image is a pseudo-query; 0 leaves the network unadapted.
+        passes: T, how often every support image is a pseudo-query, before doublings; 0 leaves the network unadapted.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         loss: ``dice_ce`` is Dice loss and cross-entropy; ``focal``, the paper's, weighs rare classes up. See
@@ -35,11 +36,16 @@ class TapOptions:
         augment: with K > 1, what views of the support images are trained on, see ``augmented_views``: ``none``,
             ``upright``, ``mirrored`` or ``any``.
         views: with K = 1, views of the image that are pseudo-queries beside the image itself.
+        disagreement: how far the masks are redrawn in every step as by other annotators, so that one hand's borders are
+            not learnt, see `redrawn`; 0 leaves them alone.
         average: the last so many passes whose adapters are averaged; 0 keeps the last one.
         patience: stop after so many passes without a new least support loss; 0 runs all of them.
         guard: ``held_out`` and ``held_out_masks`` weaken the adapter, or keep the unadapted network, where halves of
             the support set tell that this segments the other half better, by probabilities or by masks, see
             `medtap.guard`; ``none`` does not.
+        doublings: how often the passes are doubled, at most, where the guard sees that held-out images gain by it.
+        forgiven: the Dice loss that an adapter at full strength may cost held-out images under a guard, for half of a
+            support set teaches less than all of it.
         precision: of the passes, a name in `PRECISIONS`: ``auto`` is bfloat16 where the processor multiplies in it.
         seed: of the adapter's initial values, dropout, draws and views.
     """
@@ -54,9 +60,12 @@ class TapOptions:
     rates: str = "learned"
     augment: str = "none"
     views: int = 3
+    disagreement: float = 0.0
     average: int = 0
     patience: int = 0
     guard: str = "held_out"
+    doublings: int = 1
+    forgiven: float = 0.0
     precision: str = "auto"
     seed: int = 0
 
@@ -75,6 +84,8 @@ class TapOptions:
                 (f"augment of {', '.join(AUGMENTATIONS)}, not {self.augment!r}", self.augment in AUGMENTATIONS),
                 (f"views of at least 0, not {self.views}", self.views >= 0),
                 (f"a guard of {' or '.join(GUARDS)}, not {self.guard!r}", self.guard in GUARDS),
+                (f"forgiven of at least 0, not {self.forgiven}", self.forgiven >= 0),
+                (f"doublings of at least 0, not {self.doublings}", self.doublings >= 0),
                 (f"a precision of {', '.join(PRECISIONS)}, not {self.precision!r}", self.precision in PRECISIONS),
                 (f"average of at least 0, not {self.average}", self.average >= 0),
                 (f"patience of at least 0, not {self.patience}", self.patience >= 0),
@@ -84,6 +95,12 @@ class TapOptions:
         ]
         if wrong:
             raise OptionError("options that cannot be adapted with", expected="; ".join(wrong))
+        refuse_unlike_hands(self.disagreement)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """How many passes a guard lets run, by the doublings that it sees to help."""
+        return tuple(self.passes * 2**doubled for doubled in range(self.doublings + 1))
 
     def of_as_many_steps(self, steps: int, part: int) -> TapOptions:
         """The options for a part of a support set that give it about as many steps as all of it, by those of a pass."""

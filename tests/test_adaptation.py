@@ -29,7 +29,13 @@ from tests.tiny import random_images, support_set, tiny_network
 
 LORA = Lora(rank=4, dropout=0.0)
 PAPER = TapOptions(
-    passes=3, loss="focal", schedule="per_support", learning_rate=1e-2, views=0, guard="none", precision="float32"
+    passes=3,
+    loss="focal",
+    schedule="per_support",
+    learning_rate=1e-2,
+    views=0,
+    guard="none",
+    precision="float32",
 )
 
 
@@ -74,8 +80,8 @@ def test_a_pass_at_once_is_the_mean_of_separate_pseudo_queries() -> None:
 
 def test_schedules_take_their_number_of_steps() -> None:
     network, support = tiny_network(), support_set(4)
-    per_pass = take_a_peek(network, support, LORA, TapOptions(passes=3))
-    per_support = take_a_peek(network, support, LORA, TapOptions(passes=3, schedule="per_support"))
+    per_pass = take_a_peek(network, support, LORA, TapOptions(passes=3, doublings=0))
+    per_support = take_a_peek(network, support, LORA, TapOptions(passes=3, schedule="per_support", doublings=0))
     assert len(per_pass.record.losses) == 3
     assert len(per_support.record.losses) == 12
 
@@ -215,9 +221,9 @@ def test_loss_that_is_not_a_number_is_an_error() -> None:
 
 
 def test_auxiliary_loss_trains_and_is_left_out_of_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1))
+    plain = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1, guard="none"))
     monkeypatch.setattr(AttachedAdapter, "auxiliary_loss", lambda self: sum(map(torch.sum, self.parameters())))
-    more = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1))
+    more = take_a_peek(tiny_network(), support_set(3), LORA, TapOptions(passes=1, guard="none"))
     assert more.record.losses == plain.record.losses
     assert not torch.equal(adapted_logits(more), adapted_logits(plain))
 
@@ -249,7 +255,7 @@ def test_nothing_is_said_to_the_user(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_record_tells_the_course() -> None:
     support = support_set(3)
-    options = TapOptions(passes=2, seed=5, precision="float32")
+    options = TapOptions(passes=2, seed=5, guard="none", precision="float32")
     record = take_a_peek(tiny_network(), support, LORA, options).record
     assert (record.network, record.method, record.shots, record.size) == ("tiny", "lora", 3, 64)
     assert record.support_sha256 == support.sha256
@@ -302,14 +308,15 @@ def test_several_threads_give_the_same_bits() -> None:
 
 def guarded(monkeypatch: pytest.MonkeyPatch, losses: list[float], network: FewShotSegmenter) -> AdaptedSegmenter:
     """Adapted under a guard that sees these losses of held-out images."""
-    monkeypatch.setattr(adaptation, "held_out_losses", lambda *_: losses)
+    monkeypatch.setattr(adaptation, "held_out_losses", lambda *_: [losses])
     return take_a_peek(network, support_set(3), LORA, TapOptions(passes=2, learning_rate=1e-2, guard="held_out"))
 
 
 def test_guard_takes_back_what_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny_network()
     adapted = guarded(monkeypatch, [0.5, 0.55, 0.6], network)
-    assert adapted.record.check == {"unadapted": 0.5, "adapted": 0.6, "strength": 0.0}
+    assert adapted.record.check == {"unadapted": 0.5, "adapted": 0.6, "strength": 0.0, "passes": 2}
+    assert not adapted.record.losses
     (warning,) = adapted.record.warnings
     assert "held-out support images (Dice loss 0.500 before and 0.600 after): the unadapted network is kept" in warning
     plain = adapted_logits(take_a_peek(network, support_set(3), LORA, TapOptions(passes=0)))

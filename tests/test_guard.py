@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from medtap.passes import SupportTraining
 from medtap.tap_options import GUARDS, TapOptions
 from tests.tiny import support_set, tiny_network
 
-OPTIONS = TapOptions(passes=3, learning_rate=1e-2, seed=2)
+OPTIONS = TapOptions(passes=3, learning_rate=1e-2, doublings=0, seed=2)
 
 
 def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
@@ -22,7 +23,7 @@ def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
     return network, Lora(rank=2, dropout=0.0).attach(network.encoder)
 
 
-def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[float]:
+def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> guard.Losses:
     support, (network, attached) = support_set(shots, classes), attached_network()
     training = SupportTraining(network, attached, classes, options, {})
     return guard.held_out_losses(training, support.images, support.masks)
@@ -31,7 +32,7 @@ def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[
 @pytest.mark.parametrize("shots", [2, 3, 5])
 def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[torch.Tensor] = []
-    monkeypatch.setattr(SupportTraining, "run", lambda _, images, *__: trained.append(images))
+    monkeypatch.setattr(SupportTraining, "stages", lambda _, __, images, *___: iter([trained.append(images)]))
     checked: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def loss(_: object, images: torch.Tensor, __: object, seen: torch.Tensor, held_out: torch.Tensor) -> float:
@@ -39,7 +40,7 @@ def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pyte
         return 1.0
 
     monkeypatch.setattr(guard, "_dice_loss", loss)
-    assert losses(shots) == [1.0, 1.0, 1.0]
+    assert losses(shots) == [[1.0, 1.0, 1.0]]
     assert len(trained) == 2
     images = support_set(shots).images
     for seen, (support, queries) in zip(trained, checked[::3], strict=True):
@@ -52,7 +53,7 @@ def test_no_volume_is_in_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     support, (network, attached) = support_set(6), attached_network()
     volumes = torch.tensor([0, 0, 0, 3, 3, 5])
     trained: list[torch.Tensor] = []
-    monkeypatch.setattr(SupportTraining, "run", lambda _, __, ___, seen: trained.append(seen))
+    monkeypatch.setattr(SupportTraining, "stages", lambda *given: iter([trained.append(given[-1])]))
     monkeypatch.setattr(guard, "_dice_loss", lambda *_: 1.0)
     training = SupportTraining(network, attached, 1, OPTIONS, {})
     guard.held_out_losses(training, support.images, support.masks, volumes)
@@ -62,15 +63,15 @@ def test_no_volume_is_in_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("shots", "classes"), [(2, 1), (4, 2)])
 def test_losses_are_the_same_again_and_differ_by_strength(shots: int, classes: int) -> None:
-    first = losses(shots, classes=classes)
-    assert first == losses(shots, classes=classes)
+    (first,) = losses(shots, classes=classes)
+    assert [first] == losses(shots, classes=classes)
     assert len(set(first)) == len(guard.STRENGTHS)
     assert all(0 < loss < 1 for loss in first)
 
 
 def test_no_strength_is_the_unadapted_network() -> None:
-    weak = losses(4, TapOptions(passes=1, learning_rate=1e-9, seed=2))
-    assert losses(4)[0] == pytest.approx(weak[0], abs=1e-6)
+    (weak,) = losses(4, TapOptions(passes=1, learning_rate=1e-9, doublings=0, seed=2))
+    assert losses(4)[0][0] == pytest.approx(weak[0], abs=1e-6)
     assert weak == pytest.approx([weak[0]] * 3, abs=1e-6)
 
 
@@ -105,16 +106,55 @@ def test_weakened_adapter_lies_between_its_seed_and_its_end(strength: float) -> 
     ],
 )
 def test_best_strength_has_the_least_loss_but_for_what_is_forgiven(losses: list[float], strength: float) -> None:
-    assert guard.best_strength(losses) == strength
+    assert guard.best_of([losses], TapOptions(forgiven=0.01)) == (0, strength)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "more"),
+    [
+        ([], None, True),
+        ([[0.4, 0.3, 0.1]], (0, 1.0), True),
+        ([[0.4, 0.1, 0.3]], (0, 0.5), False),
+        ([[0.4, 0.5, 0.6]], (0, 0.0), False),
+        ([[0.4, 0.3, 0.2], [0.4, 0.3, 0.1]], (1, 1.0), True),
+        ([[0.4, 0.3, 0.2], [0.4, 0.1, 0.2]], (1, 0.5), False),
+        ([[0.4, 0.3, 0.2], [0.4, 0.3, 0.2]], (0, 1.0), False),
+        ([[0.4, 0.3, 0.2], [0.4, 0.5, 0.6]], (0, 1.0), False),
+    ],
+)
+def test_passes_are_doubled_while_more_of_them_help(losses: guard.Losses, best: object, more: bool) -> None:
+    assert guard.goes_on(losses, OPTIONS) is more
+    assert not losses or guard.best_of(losses, OPTIONS) == best
+
+
+def test_passes_are_doubled_as_often_as_held_out_images_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses of both halves at three strengths, of which the first is without an adapter."""
+    ran: list[int] = []
+    train = SupportTraining.train
+
+    def counted(*given: object) -> Iterator[list[float]]:
+        for losses in train(*given):
+            ran.append(len(losses))
+            yield losses
+
+    told = iter([0.5, 0.4, 0.3] * 2 + [0.5, 0.3, 0.2] * 2 + [0.5, 0.25, 0.3] * 2)
+    monkeypatch.setattr(SupportTraining, "train", counted)
+    monkeypatch.setattr(guard, "_dice_loss", lambda *_: next(told))
+    options = replace(OPTIONS, passes=2, doublings=4)
+    found = losses(4, options)
+    assert ran == [2, 2, 4, 4, 8, 8]
+    assert [[round(loss, 6) for loss in row] for row in found] == [[0.5, 0.4, 0.3], [0.5, 0.3, 0.2], [0.5, 0.25, 0.3]]
+    seen = {"unadapted": 0.5, "adapted": 0.2, "strength": 1.0, "passes": 4}
+    assert guard.seen_by_guard(found, options) == pytest.approx(seen)
 
 
 def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     support, (network, attached) = support_set(8), attached_network()
-    options = TapOptions(passes=3, schedule="per_group", group=2, seed=2)
+    options = TapOptions(passes=3, schedule="per_group", group=2, doublings=0, seed=2)
     steps: list[int] = []
-    run = SupportTraining.run
+    train = SupportTraining.train
     monkeypatch.setattr(
-        SupportTraining, "run", lambda *given: [losses := run(*given), steps.append(len(losses))] and losses
+        SupportTraining, "train", lambda *given: (steps.append(len(losses)) or losses for losses in train(*given))
     )
     training = SupportTraining(network, attached, 1, options, {})
     guard.held_out_losses(training, support.images, support.masks)
@@ -137,9 +177,9 @@ def test_a_guard_goes_by_probabilities_or_by_masks(name: str, monkeypatch: pytes
         return torch.stack([1 - chance, chance], dim=1).log()
 
     monkeypatch.setattr(guard, "recall_classes", unsure)
-    monkeypatch.setattr(SupportTraining, "run", lambda *_: [])
+    monkeypatch.setattr(SupportTraining, "stages", lambda *_: iter([[]]))
     training = SupportTraining(network, attached, 1, replace(OPTIONS, guard=name), {})
     inside, outside = float((masks > 0).sum() / 4), float((masks == 0).sum() / 4)
     soft = 1 - (2 * 0.75 * inside + 100) / (0.75 * inside + 0.25 * outside + inside + 100)
     expected = soft if name == "held_out" else 0.0
-    assert guard.held_out_losses(training, images, masks) == pytest.approx([expected] * 3, abs=1e-3)
+    assert guard.held_out_losses(training, images, masks)[0] == pytest.approx([expected] * 3, abs=1e-3)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Generator
 
 from medtap.adaptation import take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import Lora
 from medtap.errors import OptionError
 from medtap.losses import SUPPORT_LOSSES
+from medtap.networks.segmenter import share_weights
 from medtap.networks.shots import leave_one_out
-from medtap.passes import has_stalled, pseudo_queries
+from medtap.passes import SupportTraining, has_stalled, pseudo_queries, set_values, values
 from medtap.record import AdaptationRecord
 from medtap.tap_options import TapOptions
 from tests.tiny import random_images, support_set, tiny_network
@@ -150,3 +152,29 @@ def test_a_part_of_the_support_set_is_given_as_many_steps() -> None:
     assert (part.passes, part.average, part.steps_a_pass(10) * part.passes) == (20, 10, 40)
     assert TapOptions().of_as_many_steps(1, 1) == TapOptions()
     assert TapOptions(passes=1, schedule="per_support").of_as_many_steps(2, 4).passes == 1
+
+
+def test_masks_are_redrawn_in_every_step_for_shots_and_queries_alike() -> None:
+    images, masks = random_images(4), torch.zeros(4, 64, 64, dtype=torch.int64)
+    masks[:, 10:50, 12:48] = 1
+    options = TapOptions(passes=3, disagreement=0.4)
+    steps = [step for _, step in pseudo_queries(images, masks, options, Generator().manual_seed(0))]
+    assert all(not torch.equal(step.masks, masks) for step in steps)
+    assert not torch.equal(steps[0].masks, steps[1].masks)
+    again = [step for _, step in pseudo_queries(images, masks, options, Generator().manual_seed(0))]
+    assert all(torch.equal(step.masks, other.masks) for step, other in zip(steps, again, strict=True))
+    assert torch.equal(steps[0].images, images)
+
+
+def test_training_that_is_stopped_goes_on_as_if_it_were_not() -> None:
+    support, network = support_set(3), share_weights(tiny_network())
+    attached = LORA.attach(network.encoder)
+    training = SupportTraining(network, attached, 1, TapOptions(passes=4, average=2, precision="float32"), {})
+    straight = training.run(support.images, support.masks)
+    end, ran = values(attached), []
+    for losses in training.stages((2, 4), support.images, support.masks):
+        ran.append(losses)
+        last = values(attached)
+        set_values(attached, [value * 0 + 7 for value in last])
+    assert ran == [straight[:2], straight]
+    assert all(torch.equal(value, other) for value, other in zip(last, end, strict=True))

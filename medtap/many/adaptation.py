@@ -111,15 +111,15 @@ def adapt_together(
 
 
 def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> list[Course]:
-    """Train the stacked adapters and give each the strength that the guard finds best for it."""
+    """Train each of the stacked adapters for as many passes, and give it the strength, that the guard finds best."""
     options = many.training.options
     if options.guard == "none" or options.passes == 0:
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     if shots_in(masks[0]) == 1:
         initial_values(many.training.attached, options.seed)
         return [([], dict(NOTHING_HELD_OUT)) for _ in images]
-    held_out = held_out_losses(many, images, masks, volumes).tolist()
-    losses = many.run(images, masks, volumes)
-    seen = [seen_by_guard(own) for own in held_out]
+    held_out = held_out_losses(many, images, masks, volumes)
+    seen = [seen_by_guard(own, options) for own in held_out]
+    losses = many.run_each([int(own["passes"]) if own["strength"] else 0 for own in seen], images, masks, volumes)
     weaken(many.training.attached, options.seed, [own["strength"] for own in seen])
     return list(zip(losses, seen, strict=True))

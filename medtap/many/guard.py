@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
 from medtap.adapters import AttachedAdapter
-from medtap.guard import CHECKS, STRENGTHS, as_many_steps, initial_values, set_strength, split_in_halves, values
+from medtap.guard import (
+    CHECKS,
+    STRENGTHS,
+    Losses,
+    as_many_steps,
+    goes_on,
+    initial_values,
+    set_strength,
+    split_in_halves,
+)
 from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
-from medtap.passes import PseudoQueries, pseudo_query_logits, show_a_class
+from medtap.passes import PseudoQueries, pseudo_query_logits, set_values, show_a_class, values
 
 
-def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> Tensor:
-    """Mean Dice losses [A,3] over support images that were not trained on, by set and for each of ``STRENGTHS``.
+def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> list[Losses]:
+    """Mean Dice losses over support images that were not trained on, by set: what `medtap.guard` tells of each.
 
     Args:
         many: of the adapters, whose values are changed.
@@ -25,16 +35,24 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
     """
     attached, options = many.training.attached, many.training.options
     halves = split_in_halves(masks[0], volumes, options.seed)
-    losses = torch.zeros(len(images), len(STRENGTHS))
-    for seen, held_out in halves:
-        training = replace(many.training, options=as_many_steps(options, masks[0], masks[0, seen]))
-        ManyTraining(training).run(images[:, seen], masks[:, seen], volumes[seen.cpu()])
-        end, start = values(attached), initial_values(attached, options.seed)
-        shots = seen[show_a_class(masks[0, seen])]
-        for index, strength in enumerate(STRENGTHS):
-            set_strength(attached, start, end, strength)
-            losses[:, index] += len(held_out) * _dice_losses(many, images, masks, shots, held_out)
-    return losses / sum(len(held_out) for _, held_out in halves)
+    stages = []
+    for seen, _ in halves:
+        half = ManyTraining(replace(many.training, options=as_many_steps(options, masks[0], masks[0, seen])))
+        part = images[:, seen], masks[:, seen], volumes[seen.cpu()]
+        stages.append(half.stages(half.training.options.lengths, *part))
+    start, losses = initial_values(attached, options.seed), [Losses() for _ in images]
+    for _ in takewhile(lambda _: any(goes_on(own, options) for own in losses), options.lengths):
+        total = torch.zeros(len(images), len(STRENGTHS))
+        for (seen, held_out), stage in zip(halves, stages, strict=True):
+            next(stage)
+            end, shots = values(attached), seen[show_a_class(masks[0, seen])]
+            for index, strength in enumerate(STRENGTHS):
+                set_strength(attached, start, end, strength)
+                total[:, index] += len(held_out) * _dice_losses(many, images, masks, shots, held_out)
+        for own, row in zip(losses, total / sum(len(held_out) for _, held_out in halves), strict=True):
+            if goes_on(own, options):
+                own.append(row.tolist())
+    return losses
 
 
 @torch.no_grad()
@@ -50,6 +68,5 @@ def weaken(attached: AttachedAdapter, seed: int, strengths: Sequence[float]) -> 
     """Bring the adapter of each set back towards its initial values, by 1 less that set's strength."""
     end = values(attached)
     start = initial_values(attached, seed)
-    for parameter, first, last in zip(attached.parameters(), start, end, strict=True):
-        weight = first.new_tensor(strengths).view(-1, *[1] * (first.ndim - 1))
-        parameter.copy_(torch.lerp(first, last, weight))
+    weights = [first.new_tensor(strengths).view(-1, *[1] * (first.ndim - 1)) for first in start]
+    set_values(attached, list(map(torch.lerp, start, end, weights)))

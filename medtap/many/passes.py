@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from medtap.errors import AdaptationError
 from medtap.losses import Loss
-from medtap.passes import MeanValues, PseudoQueries, SupportTraining, pseudo_queries, pseudo_query_logits
+from medtap.passes import (
+    PseudoQueries,
+    SupportTraining,
+    pseudo_queries,
+    pseudo_query_logits,
+    set_values,
+    steps_a_pass,
+    values,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +33,6 @@ class ManyTraining:
 
     training: SupportTraining
 
-    @torch.enable_grad()
     def run(self, images: Tensor, masks: Tensor, volumes: Tensor) -> list[list[float]]:
         """Run the passes, from fresh initial values of the adapters.
 
@@ -40,22 +47,33 @@ class ManyTraining:
         Raises:
             AdaptationError: a loss is not a number.
         """
-        attached, options = self.training.attached, self.training.options
-        generator = Generator().manual_seed(options.seed)
-        attached.reset(generator)
-        each = [
-            pseudo_queries(*own, options, generator.clone_state(), volumes) for own in zip(images, masks, strict=True)
-        ]
-        attached.train()
-        optimizer, averaged = self.training.optimizer(), MeanValues(list(attached.parameters()))
-        losses: list[list[float]] = []
-        for steps in zip(*each, strict=True):
-            losses.append(self._step([step for _, step in steps], optimizer, len(losses) + 1))
-            if steps[0][0] >= options.passes - options.average:
-                averaged.add()
-        averaged.store()
-        attached.train(False)
-        return [[step[number] for step in losses] for number in range(len(images))]
+        (losses,) = self.stages((self.training.options.passes,), images, masks, volumes)
+        return losses
+
+    def stages(
+        self, ends: Sequence[int], images: Tensor, masks: Tensor, volumes: Tensor
+    ) -> Iterator[list[list[float]]]:
+        """Run the passes as ``run`` does and stop after each of these numbers of them, as `SupportTraining` does."""
+        options, generator = replace(self.training.options, passes=ends[-1]), self.training.start()
+        sets = zip(images, masks, strict=True)
+        queries = zip(*(pseudo_queries(*own, options, generator.clone_state(), volumes) for own in sets), strict=True)
+        shown = ([step for _, step in each] for each in queries)
+        for losses in self.training.train(shown, steps_a_pass(options, masks[0]), ends, self._step):
+            yield [[step[number] for step in losses] for number in range(len(images))]
+
+    def run_each(self, passes: Sequence[int], images: Tensor, masks: Tensor, volumes: Tensor) -> list[list[float]]:
+        """Run passes as ``run`` does, for each set as many as are given for it; the losses, by set."""
+        attached, ends = self.training.attached, sorted({*passes} - {0})
+        self.training.start()
+        kept, losses = values(attached), [list[float]() for _ in passes]
+        for end, told in zip(ends, self.stages(ends, images, masks, volumes) if ends else (), strict=True):
+            now = values(attached)
+            for number in (number for number, own in enumerate(passes) if own == end):
+                losses[number] = told[number]
+                for values_kept, value in zip(kept, now, strict=True):
+                    values_kept[number] = value[number]
+        set_values(attached, kept)
+        return losses
 
     def _step(self, steps: Sequence[PseudoQueries], optimizer: torch.optim.Optimizer, number: int) -> list[float]:
         step = side_by_side(steps)
