@@ -79,13 +79,13 @@ def tiny_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def skin_adapter(lesions: tuple[Path, Path], tiny_folder: Path, tmp_path: Path) -> Path:
     """The folder of a tiny network adapted to two of the ``lesions``."""
-    adapt(*lesions, tmp_path / "skin", network=str(tiny_folder), options=TapOptions(passes=2), shots=2)
+    adapt(*lesions, tmp_path / "skin", network=str(tiny_folder), options=TapOptions(passes=2, guard="none"), shots=2)
     return tmp_path / "skin"
 
 
 @pytest.fixture
 def volume_adapter(volumes: tuple[Path, Path], tiny_folder: Path, tmp_path: Path) -> Path:
     """The folder of a tiny network adapted to one plane of one of the ``volumes``, two classes."""
-    options, classes = TapOptions(passes=2), ("left", "right")
+    options, classes = TapOptions(passes=2, guard="none"), ("left", "right")
     adapt(*volumes, tmp_path / "organ", network=str(tiny_folder), options=options, shots=1, classes=classes)
     return tmp_path / "organ"

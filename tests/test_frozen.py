@@ -92,7 +92,8 @@ def test_a_part_that_hooks_watch_from_inside_is_run() -> None:
 
 @pytest.mark.parametrize("backbone", ["resnet50", "swin-b"])
 def test_encoders_that_record_their_blocks_adapt_at_a_late_stage(backbone: str) -> None:
-    network, options = tiny_dcama(backbone)[0], TapOptions(passes=2, learning_rate=1e-2, precision="float32")
+    network = tiny_dcama(backbone)[0]
+    options = TapOptions(passes=2, learning_rate=1e-2, guard="none", precision="float32")
     adapter = Svf(targets="re:(stages|layers)[.][123][.]")
     assert len(take_a_peek(network, support_set(3), adapter, options).record.losses) == 2
 
@@ -104,9 +105,9 @@ def test_parts_are_given_back_after_an_error() -> None:
     assert "forward" not in vars(chain.first)
 
 
-@pytest.mark.parametrize("shots", [1, 4])
-def test_adapters_have_the_same_bytes_with_and_without(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    support, options = support_set(shots), TapOptions(passes=2, learning_rate=1e-2)
+@pytest.mark.parametrize(("shots", "guard"), [(1, "none"), (4, "none"), (4, "held_out")])
+def test_adapters_have_the_same_bytes_with_and_without(shots: int, guard: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    support, options = support_set(shots), TapOptions(passes=2, learning_rate=1e-2, guard=guard, forgiven=1.0)
     adapter, logits = Lora(rank=2, targets="re:stages[.][23][.]"), []
     for parts in (frozen_parts, lambda _: ()):
         monkeypatch.setattr("medtap.frozen.frozen_parts", parts)

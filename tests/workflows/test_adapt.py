@@ -39,9 +39,9 @@ def test_what_is_saved_is_what_was_adapted(lesions, tiny_folder, tmp_path):
 
 def test_a_preset_gives_what_is_not_given(lesions, tiny_folder, tmp_path):
     how = {"network": str(tiny_folder), "shots": 2}
-    plain = adapt(*lesions, tmp_path / "plain", options=TapOptions(passes=1), **how)
+    plain = adapt(*lesions, tmp_path / "plain", options=TapOptions(passes=1, guard="none"), **how)
     assert (plain.record.method, plain.record.passes) == ("lora", 1)
-    head = adapt(*lesions, tmp_path / "head", preset="head", options=TapOptions(passes=1), **how)
+    head = adapt(*lesions, tmp_path / "head", preset="head", options=TapOptions(passes=1, guard="none"), **how)
     assert (head.record.method, head.record.passes) == ("lora+decoder", 1)
     whole = adapt(*lesions, tmp_path / "whole", preset="head", adapter=Lora(rank=2), **how)
     assert (whole.record.method, whole.record.tap["loss"]) == ("lora", "dice_ce")
@@ -82,7 +82,7 @@ def test_refusals_leave_no_folder(lesions, tiny_folder, tmp_path, wrong, kind, m
 
 def test_a_finished_run_is_kept(lesions, skin_adapter, tiny_folder):
     before = (skin_adapter / "adapter.safetensors").read_bytes()
-    again = {"network": str(tiny_folder), "options": TapOptions(passes=1), "shots": 2}
+    again = {"network": str(tiny_folder), "options": TapOptions(passes=3, guard="none"), "shots": 2}
     with pytest.raises(OutputError, match="holds a finished run"):
         adapt(*lesions, skin_adapter, **again)
     assert (skin_adapter / "adapter.safetensors").read_bytes() == before
