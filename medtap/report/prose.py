@@ -37,6 +37,8 @@ def adaptation_sentences(record: AdaptationRecord) -> tuple[str, ...]:
 
 
 def _course(record: AdaptationRecord) -> str:
+    if not record.losses and record.check:
+        return "Its encoder was left as it was: nothing showed that adapting it would help on other images."
     if not record.losses:
         return "Its encoder was left as it was: no adaptation steps were asked for."
     steps = counted(len(record.losses), "step")

@@ -83,6 +83,16 @@ def test_what_a_method_adapts(record, method, parts):
     assert second.startswith(f"Its {parts} adapted by {method} in 2 steps")
 
 
+@pytest.mark.parametrize(
+    ("check", "why"),
+    [({}, "no adaptation steps were asked for"), ({"strength": 0.0}, "nothing showed that adapting it would help")],
+)
+def test_why_nothing_was_adapted(record, check, why):
+    _, second = adaptation_sentences(replace(record, losses=(), check=check))
+    assert second.startswith("Its encoder was left as it was")
+    assert why in second
+
+
 def test_planes_of_volumes_and_no_steps(record):
     planes = tuple({**source, "plane": 3} for source in record.support)
     first, second = adaptation_sentences(replace(record, support=planes[:1], shots=1, losses=()))
