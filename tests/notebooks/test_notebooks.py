@@ -29,7 +29,7 @@ def test_runs(path, tmp_path):
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     text = "".join(output.get("text", "") for output in outputs)
-    assert "support loss" in text
+    assert "loss held out" in text
     assert "95 % interval" in text
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert not any(output.get("name") == "stderr" and "Warning" in output["text"] for output in outputs)
