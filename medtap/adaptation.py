@@ -15,7 +15,7 @@ from medtap.adapters import Adapter, AttachedAdapter, Lora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import NOTHING_HELD_OUT, held_out_losses, initial_values, seen_by_guard, weaken
+from medtap.guard import NOTHING_HELD_OUT, held_out_losses, seen_by_guard, weaken
 from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
@@ -102,12 +102,11 @@ def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: 
     options = training.options
     if options.guard == "none" or options.passes == 0:
         return training.run(images, masks, volumes), {}
-    if shots_in(masks) == 1:
-        initial_values(training.attached, options.seed)
-        return [], dict(NOTHING_HELD_OUT)
-    seen = seen_by_guard(held_out_losses(training, images, masks, volumes), options)
+    seen = dict(NOTHING_HELD_OUT)
+    if shots_in(masks) > 1:
+        seen = seen_by_guard(held_out_losses(training, images, masks, volumes), options)
     if seen["strength"] == 0:
-        initial_values(training.attached, options.seed)
+        training.start()
         return [], seen
     (losses,) = training.stages((int(seen["passes"]),), images, masks, volumes)
     weaken(training.attached, options.seed, seen["strength"])

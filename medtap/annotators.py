@@ -78,7 +78,7 @@ def _shown(each: Tensor) -> Tensor:
 def _seen(each: Tensor) -> Tensor:
     """The share [N,n,S,S] of each place that N classes cover, a place being as wide as the thinnest of them tells."""
     size = each.shape[-1]
-    thinnest = min(float(thickness(one)) for one in each if one.any()) if each.any() else 1.0
+    thinnest = min((float(thickness(one)) for one in each if one.any()), default=1.0)
     places = min(max(size / (_PLACE * max(thinnest, 1.0)), 8), size)
     return by_places(each.flatten(0, 1), round(places)).view_as(each)
 

@@ -14,10 +14,10 @@ the Dice of the masks, for longer training, which makes a network surer or less 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -56,17 +56,44 @@ def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor, vo
     for seen, _ in halves:
         own = replace(training, options=as_many_steps(options, masks, masks[seen]))
         stages.append(own.stages(own.options.lengths, images[seen], masks[seen], volumes[seen.cpu()]))
-    start, losses = initial_values(attached, options.seed), list[list[float]]()
+    losses = Losses()
+    rows = losses_at_strengths(
+        attached,
+        options,
+        list(zip(halves, stages, strict=True)),
+        lambda seen, held_out: _dice_loss(training, images, masks, seen[show_a_class(masks[seen])], held_out),
+    )
     for _ in takewhile(lambda _: goes_on(losses, options), options.lengths):
-        total = torch.zeros(len(STRENGTHS))
-        for (seen, held_out), stage in zip(halves, stages, strict=True):
+        losses.append(next(rows).tolist())
+    return losses
+
+
+def losses_at_strengths(
+    attached: AttachedAdapter,
+    options: TapOptions,
+    stages: Sequence[tuple[Half, Iterator[Any]]],
+    loss: Callable[[Tensor, Tensor], Any],
+    sets: tuple[int, ...] = (),
+) -> Iterator[Tensor]:
+    """Mean losses [*sets,3] of what is held out, for each of ``STRENGTHS``, each time the training of halves stops.
+
+    Args:
+        attached: the adapter, or those of many sets.
+        options: of the adaptation, whose seed gives the initial values.
+        stages: the halves, each with its training, see `SupportTraining.stages`.
+        loss: mean of a half's pictures that are held out, of each of the sets, with the adapter as it is.
+        sets: A, where there are many.
+    """
+    start, pictures = initial_values(attached, options.seed), sum(len(held_out) for (_, held_out), _ in stages)
+    for _ in options.lengths:
+        total = torch.zeros(*sets, len(STRENGTHS))
+        for (seen, held_out), stage in stages:
             next(stage)
-            end, shots = values(attached), seen[show_a_class(masks[seen])]
+            end = values(attached)
             for index, strength in enumerate(STRENGTHS):
                 set_strength(attached, start, end, strength)
-                total[index] += len(held_out) * _dice_loss(training, images, masks, shots, held_out)
-        losses.append((total / sum(len(held_out) for _, held_out in halves)).tolist())
-    return losses
+                total[..., index] += len(held_out) * loss(seen, held_out)
+        yield total / pictures
 
 
 def split_in_halves(masks: Tensor, volumes: Tensor, seed: int) -> list[Half]:

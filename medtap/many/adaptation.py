@@ -15,7 +15,7 @@ from medtap.adapters.stacked_lora import StackedLora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import NOTHING_HELD_OUT, initial_values, seen_by_guard
+from medtap.guard import NOTHING_HELD_OUT, seen_by_guard
 from medtap.many.guard import held_out_losses, weaken
 from medtap.many.passes import ManyTraining
 from medtap.memory import keep_large_buffers
@@ -116,7 +116,7 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
     if options.guard == "none" or options.passes == 0:
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     if shots_in(masks[0]) == 1:
-        initial_values(many.training.attached, options.seed)
+        many.training.start()
         return [([], dict(NOTHING_HELD_OUT)) for _ in images]
     held_out = held_out_losses(many, images, masks, volumes)
     seen = [seen_by_guard(own, options) for own in held_out]

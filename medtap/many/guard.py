@@ -12,12 +12,11 @@ from torch import Tensor
 from medtap.adapters import AttachedAdapter
 from medtap.guard import (
     CHECKS,
-    STRENGTHS,
     Losses,
     as_many_steps,
     goes_on,
     initial_values,
-    set_strength,
+    losses_at_strengths,
     split_in_halves,
 )
 from medtap.many.passes import ManyTraining, losses_by_set, side_by_side
@@ -40,16 +39,16 @@ def held_out_losses(many: ManyTraining, images: Tensor, masks: Tensor, volumes: 
         half = ManyTraining(replace(many.training, options=as_many_steps(options, masks[0], masks[0, seen])))
         part = images[:, seen], masks[:, seen], volumes[seen.cpu()]
         stages.append(half.stages(half.training.options.lengths, *part))
-    start, losses = initial_values(attached, options.seed), [Losses() for _ in images]
+    rows = losses_at_strengths(
+        attached,
+        options,
+        list(zip(halves, stages, strict=True)),
+        lambda seen, held_out: _dice_losses(many, images, masks, seen[show_a_class(masks[0, seen])], held_out),
+        (len(images),),
+    )
+    losses = [Losses() for _ in images]
     for _ in takewhile(lambda _: any(goes_on(own, options) for own in losses), options.lengths):
-        total = torch.zeros(len(images), len(STRENGTHS))
-        for (seen, held_out), stage in zip(halves, stages, strict=True):
-            next(stage)
-            end, shots = values(attached), seen[show_a_class(masks[0, seen])]
-            for index, strength in enumerate(STRENGTHS):
-                set_strength(attached, start, end, strength)
-                total[:, index] += len(held_out) * _dice_losses(many, images, masks, shots, held_out)
-        for own, row in zip(losses, total / sum(len(held_out) for _, held_out in halves), strict=True):
+        for own, row in zip(losses, next(rows), strict=True):
             if goes_on(own, options):
                 own.append(row.tolist())
     return losses
