@@ -49,17 +49,20 @@ class Episode:
         draw: number of the support set within its class; episodes of one draw have one support set.
         support: K pictures.
         query: a picture of another file than those.
+        lacking: planes of the support's volumes that show nothing, for methods that learn from such too.
     """
 
     group: str
     draw: int
     support: tuple[Picture, ...]
     query: Picture
+    lacking: tuple[Picture, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """What a manifest tells of it."""
         support = [picture.as_json() for picture in self.support]
-        return {"class": self.group, "draw": self.draw, "support": support, "query": self.query.as_json()}
+        told = {"class": self.group, "draw": self.draw, "support": support, "query": self.query.as_json()}
+        return told | {"lacking": [picture.as_json() for picture in self.lacking]} if self.lacking else told
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class EpisodeSampler:
         support: pattern of the names of files that support is drawn from.
         queries: pattern of the names of files that queries are drawn from.
         planes: support planes of each volume drawn, spread evenly over those that may be drawn; with 1 it is any.
+        empty: planes that show nothing.
+        lacking: so many of them come with each support set, of its volumes, each of another one as far as there are.
 
     Raises:
         OptionError: a number that cannot be.
@@ -90,6 +95,8 @@ class EpisodeSampler:
     support: str = "*"
     queries: str = "*"
     planes: int = 1
+    empty: tuple[Picture, ...] = ()
+    lacking: int = 0
 
     def __post_init__(self) -> None:
         if min(self.shots, self.queries_per_support, self.planes, self.seed + 1) < 1:
@@ -105,7 +112,8 @@ class EpisodeSampler:
         """Draw episodes.
 
         Raises:
-            SupportError: too few pictures for a support set and a query, or none that show every class.
+            SupportError: too few pictures for a support set and a query, none that show every class, or too few that
+                show nothing.
         """
         endless = [self._of_group(number, group) for number, group in enumerate(self.groups)]
         return tuple(next(endless[index % len(endless)]) for index in range(episodes))
@@ -125,7 +133,8 @@ class EpisodeSampler:
                 f"no picture of {group} is left to be a query", remedy="give more images or fewer --shots"
             )
         queries = spread(left, random)[: self.queries_per_support]
-        return [Episode(group, draw, support, query) for query in queries]
+        lacking = self._lacking(used, np.random.default_rng([self.seed, number, draw, 1]))
+        return [Episode(group, draw, support, query, lacking) for query in queries]
 
     def _support(self, group: str, pool: Sequence[Picture], random: np.random.Generator) -> tuple[Picture, ...]:
         """K pictures of different files as far as there are, drawn again until every label of the class is seen."""
@@ -141,6 +150,16 @@ class EpisodeSampler:
             if _labels(chosen) == labels:
                 return chosen
         raise SupportError(f"no {self.shots} pictures show every label of {group}", remedy="give more --shots")
+
+    def _lacking(self, files: set[str], random: np.random.Generator) -> tuple[Picture, ...]:
+        """Planes of these volumes that show nothing."""
+        found = spread([picture for picture in self.empty if picture.file in files], random)[: self.lacking]
+        if len(found) < self.lacking:
+            raise SupportError(
+                "too few planes of a support set's volumes show nothing",
+                expected=f"{self.lacking}", found=str(len(found)), remedy="ask for fewer (lacking_shots)",
+            )  # fmt: skip
+        return tuple(found)
 
     def _planes(self, chosen: Sequence[Picture], pool: Sequence[Picture]) -> tuple[Picture, ...]:
         """The pictures chosen or, of several planes a volume, planes spread evenly over those volumes' own."""

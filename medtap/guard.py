@@ -85,12 +85,16 @@ def losses_at_strengths(
         sets: A, where there are many.
     """
     start, pictures = initial_values(attached, options.seed), sum(len(held_out) for (_, held_out), _ in stages)
+    attached.train(False)
+    total = torch.zeros(*sets, len(STRENGTHS))
+    for (seen, held_out), _ in stages:
+        total[..., 0] += len(held_out) * loss(seen, held_out)  # of the unadapted network, the same however long
     for _ in options.lengths:
-        total = torch.zeros(*sets, len(STRENGTHS))
+        total[..., 1:] = 0
         for (seen, held_out), stage in stages:
             next(stage)
             end = values(attached)
-            for index, strength in enumerate(STRENGTHS):
+            for index, strength in enumerate(STRENGTHS[1:], 1):
                 set_strength(attached, start, end, strength)
                 total[..., index] += len(held_out) * loss(seen, held_out)
         yield total / pictures

@@ -135,3 +135,31 @@ def test_several_planes_are_drawn_from_different_volumes_only():
     sampler = EpisodeSampler(planes(volumes=3, each=4), shots=4, planes=2)
     with pytest.raises(SupportError, match="too few volumes"):
         sampler.draw(1)
+
+
+def empty_planes(volumes=6, each=3):
+    return tuple(
+        Picture(f"v{volume}.nii.gz", "organ", 90 + plane, frozenset())
+        for volume in range(volumes)
+        for plane in range(each)
+    )
+
+
+def test_planes_that_show_nothing_are_of_the_support_s_volumes_and_change_nothing_else():
+    plain = EpisodeSampler(planes(), shots=3, planes=2)
+    drawn = replace(plain, empty=empty_planes(), lacking=4).draw(20)
+    for episode in drawn:
+        files = [picture.file for picture in episode.lacking]
+        assert set(files) == {picture.file for picture in episode.support}
+        assert len(set(files[:3])) == 3
+        assert len(set(episode.lacking)) == 4
+        assert all(not picture.labels for picture in episode.lacking)
+    assert tuple(replace(episode, lacking=()) for episode in drawn) == plain.draw(20)
+    assert episodes_sha256(drawn) != episodes_sha256(plain.draw(20))
+
+
+def test_too_few_planes_that_show_nothing_are_refused():
+    sampler = EpisodeSampler(planes(), shots=2, empty=empty_planes(each=1), lacking=3)
+    with pytest.raises(SupportError, match="too few planes") as refused:
+        sampler.draw(1)
+    assert "found 2" in str(refused.value)

@@ -43,7 +43,8 @@ def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pyte
     assert losses(shots) == [[1.0, 1.0, 1.0]]
     assert len(trained) == 2
     images = support_set(shots).images
-    for seen, (support, queries) in zip(trained, checked[::3], strict=True):
+    assert len(checked) == 2 * len(guard.STRENGTHS)
+    for seen, (support, queries) in zip(trained * 2, checked[:2] + checked[2::2], strict=True):
         assert torch.equal(seen, support)
         both = torch.cat([support, queries]).flatten(1)
         assert torch.equal(both[both[:, 0].argsort()], images.flatten(1)[images.flatten(1)[:, 0].argsort()])
@@ -128,7 +129,7 @@ def test_passes_are_doubled_while_more_of_them_help(losses: guard.Losses, best: 
 
 
 def test_passes_are_doubled_as_often_as_held_out_images_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses of both halves at three strengths, of which the first is without an adapter."""
+    """Losses of both halves without an adapter, once, and each time at two strengths."""
     ran: list[int] = []
     train = SupportTraining.train
 
@@ -137,7 +138,7 @@ def test_passes_are_doubled_as_often_as_held_out_images_gain(monkeypatch: pytest
             ran.append(len(losses))
             yield losses
 
-    told = iter([0.5, 0.4, 0.3] * 2 + [0.5, 0.3, 0.2] * 2 + [0.5, 0.25, 0.3] * 2)
+    told = iter([0.5] * 2 + [0.4, 0.3] * 2 + [0.3, 0.2] * 2 + [0.25, 0.3] * 2)
     monkeypatch.setattr(SupportTraining, "train", counted)
     monkeypatch.setattr(guard, "_dice_loss", lambda *_: next(told))
     options = replace(OPTIONS, passes=2, doublings=4)

@@ -55,7 +55,7 @@ class Bench:
 
     def run(self, method: Method, draw: Draw) -> Entry:
         """Learn from a support set and segment its queries, each of them scored."""
-        support = self.gallery.support_set(draw[0].support, method.size)
+        support = self.gallery.support_set(draw[0].support, method.size, draw[0].lacking)
         learnt, cost = learn(method, support)
         queries = [self.query(learnt, episode) for episode in draw]
         return {"class": draw[0].group, "draw": draw[0].draw, **cost, "queries": queries}

@@ -36,6 +36,7 @@ class EpisodeOptions:
             scored on their own grid.
         shots: K images, or K volumes where ``planes`` is more than 1.
         planes: support planes of each volume.
+        lacking_shots: planes of the support's volumes without foreground, for methods that learn from them.
         episodes: number of queries.
         queries_per_support: episodes that share one support set.
         published: name of the data set in ``published.yaml``, if it is there.
@@ -58,6 +59,7 @@ class EpisodeOptions:
     score_size: int | None = 400
     shots: int = 5
     planes: int = 1
+    lacking_shots: int = 0
     episodes: int = 150
     queries_per_support: int = 10
     published: str = ""
@@ -68,6 +70,8 @@ class EpisodeOptions:
             raise OptionError("a benchmark without methods", expected="methods: {name: {...}}")
         if self.episodes < 1 or (self.score_size or 1) < 1:
             raise OptionError("episodes and score_size are at least 1", found=f"{self.episodes}, {self.score_size}")
+        if self.lacking_shots < 0:
+            raise OptionError("lacking_shots cannot be", expected="0 or more", found=str(self.lacking_shots))
         if self.published:
             refuse_unknown_choice("no figures are published of this set", self.published, published_sets())
 

@@ -67,6 +67,8 @@ def run_episodes(
         chosen.support,
         chosen.queries,
         chosen.planes,
+        gallery.empty,
+        chosen.lacking_shots,
     )
     episodes = sampler.draw(chosen.episodes)
     write_manifest(run, episodes, sampler)
@@ -100,7 +102,8 @@ def write_manifest(run: RunFolder, episodes: Sequence[Episode], sampler: Episode
 
 def protocol(options: EpisodeOptions, gallery: Gallery, episodes: Sequence[Episode]) -> dict[str, Any]:
     """How was measured, and on what, for ``results.json``."""
-    kept = ("shots", "planes", "episodes", "queries_per_support", "layout", "support", "queries", "size", "note")
+    drawn = ("shots", "planes", "lacking_shots", "episodes", "queries_per_support")
+    kept = (*drawn, "layout", "support", "queries", "size", "note")
     own_grid = options.score_size is None or episodes[0].query.plane is not None
     return {
         **{name: getattr(options, name) for name in kept},

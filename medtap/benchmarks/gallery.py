@@ -82,6 +82,7 @@ class Gallery:
 
     Attributes:
         pictures: the images, and the planes of volumes with at least 1 % foreground.
+        empty: the planes of volumes without any.
         classes: names of labels 1 to N.
 
     Raises:
@@ -103,6 +104,7 @@ class Gallery:
         if not self._cases:
             raise InputError("no image with a mask", file=reading.root, expected="folders named as the layout does")
         self.pictures = tuple(picture for name in self._cases for picture in self._pictures(name))
+        self.empty = tuple(picture for name in self._cases for picture in self._empty(name))
 
     def sample(self, picture: Picture) -> Sample:
         """Read a picture, or remember it."""
@@ -115,16 +117,21 @@ class Gallery:
         """Names of labels 1 to N in episodes of a group."""
         return (group,) if self.reading.by_group else self.classes
 
-    def support_set(self, pictures: Sequence[Picture], size: int) -> SupportSet:
-        """K pictures at a side of ``size`` pixels."""
-        samples = [self.sample(picture) for picture in pictures]
+    def support_set(self, pictures: Sequence[Picture], size: int, lacking: Sequence[Picture] = ()) -> SupportSet:
+        """K pictures, and others that show nothing, at a side of ``size`` pixels."""
+        labels = [self.sample(picture).labels[None] for picture in pictures]
         return SupportSet.from_tensors(
-            torch.cat([resize_images(sample.image[None], size) for sample in samples]),
-            torch.cat([resize_masks(sample.labels[None], size) for sample in samples]),
+            self._images(pictures, size),
+            torch.cat([resize_masks(label, size) for label in labels]),
             self.classes_of(pictures[0].group),
-            sources=[SupportSource(picture.file, picture.plane) for picture in pictures],
+            sources=_sources(pictures),
             axis=self.reading.axis,
+            lacking=self._images(lacking, size) if lacking else None,
+            lacking_sources=_sources(lacking),
         )
+
+    def _images(self, pictures: Sequence[Picture], size: int) -> Tensor:
+        return torch.cat([resize_images(self.sample(picture).image[None], size) for picture in pictures])
 
     def _name(self, case: Case) -> str:
         return case.image.relative_to(self.reading.root).as_posix()
@@ -137,6 +144,12 @@ class Gallery:
         shown = np.flatnonzero((labels > 0).mean(axis=(0, 1)) >= SMALLEST_FOREGROUND)
         seen = [(int(plane), frozenset(np.unique(labels[..., plane]).tolist()) - {0}) for plane in shown]
         return [Picture(name, group, plane, present) for plane, present in seen]
+
+    def _empty(self, name: str) -> list[Picture]:
+        if split_suffix(Path(name))[1] not in _VOLUMES:
+            return []
+        group, foreground = self._group(self._cases[name]), (self._read(name).labels > 0).sum((0, 1))
+        return [Picture(name, group, int(plane), frozenset()) for plane in torch.where(foreground == 0)[0]]
 
     def _group(self, case: Case) -> str:
         if not self.reading.by_group:
@@ -167,3 +180,7 @@ class Gallery:
     def _square(self, labels: np.ndarray) -> Tensor | None:
         size = self.reading.score_size
         return None if size is None else resize_masks(torch.from_numpy(labels)[None], size)[0]
+
+
+def _sources(pictures: Sequence[Picture]) -> list[SupportSource]:
+    return [SupportSource(picture.file, picture.plane) for picture in pictures]

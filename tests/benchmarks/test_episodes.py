@@ -162,3 +162,26 @@ def test_data_and_published_figures_are_needed_by_name():
     with pytest.raises(OptionError, match="no figures are published of this set"):
         EpisodeOptions(methods=CHEAP, published="isik")
     assert {len(figures) for of in published_sets().values() for figures in of.values()} == {2}
+
+
+def test_methods_may_learn_from_planes_that_show_nothing(volumes, tmp_path, tiny_folder):
+    task = tmp_path / "task"
+    task.mkdir()
+    for folder, name in zip(volumes, ("imagesTr", "labelsTr"), strict=True):
+        folder.rename(task / name)
+    (task / "dataset.json").write_text('{"labels": {"0": "background", "1": "left", "2": "right"}}')
+    vanilla = {"tap": {"passes": 0}, "size": 32}
+    methods = {"vanilla": vanilla, "vanilla_lacking": {**vanilla, "lacking": 2}}
+    options = {"kind": "episodes", "layout": "decathlon", "network": str(tiny_folder), "methods": methods}
+    config = tmp_path / "slices.yaml"
+    config.write_text(yaml.safe_dump({**options, "shots": 2, "lacking_shots": 2, "episodes": 2}))
+    results = run_benchmark(config, tmp_path / "out", seed=0, data=task)
+    assert results["protocol"]["lacking_shots"] == 2
+    assert results["methods"]["vanilla_lacking"]["options"]["lacking"] == 2
+    manifest = json.loads((tmp_path / "out" / "episodes.json").read_text())
+    assert all(len(episode["lacking"]) == 2 for episode in manifest["episodes"])
+
+
+def test_fewer_planes_that_show_nothing_than_none_are_refused():
+    with pytest.raises(OptionError, match="lacking_shots"):
+        EpisodeOptions(methods=CHEAP, lacking_shots=-1)

@@ -72,6 +72,20 @@ def test_planes_of_volumes_with_enough_foreground(task):
     assert sample.spacing_mm == pytest.approx((1.0, 2.0))
 
 
+def test_planes_without_any_foreground_come_with_a_support_set(task):
+    gallery = Gallery(Reading(task, "decathlon"))
+    assert gallery.empty
+    assert not any(gallery.sample(picture).labels.any() for picture in gallery.empty)
+    support = gallery.support_set(gallery.pictures[:2], 16, gallery.empty[:1])
+    assert support.lacking.shape == (1, 3, 16, 16)
+    assert support.lacking_sources[0].plane == gallery.empty[0].plane
+    assert gallery.support_set(gallery.pictures[:2], 16).sha256 == support.with_lacking(0).sha256
+
+
+def test_images_have_no_planes_that_show_nothing(skin):
+    assert Gallery(Reading(skin, "isic2017", by_group=True)).empty == ()
+
+
 def test_files_are_read_once(task):
     gallery = Gallery(Reading(task, "decathlon"))
     first = gallery.sample(gallery.pictures[0])
