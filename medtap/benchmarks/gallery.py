@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,7 +83,6 @@ class Gallery:
 
     Attributes:
         pictures: the images, and the planes of volumes with at least 1 % foreground.
-        empty: the planes of volumes without any.
         classes: names of labels 1 to N.
 
     Raises:
@@ -104,7 +104,12 @@ class Gallery:
         if not self._cases:
             raise InputError("no image with a mask", file=reading.root, expected="folders named as the layout does")
         self.pictures = tuple(picture for name in self._cases for picture in self._pictures(name))
-        self.empty = tuple(picture for name in self._cases for picture in self._empty(name))
+
+    @property
+    def empty(self) -> tuple[Picture, ...]:
+        """The planes of volumes without any foreground."""
+        volumes = (self._planes_where(name, lambda share: share == 0) for name in self._cases if _is_volume(name))
+        return tuple(chain.from_iterable(volumes))
 
     def sample(self, picture: Picture) -> Sample:
         """Read a picture, or remember it."""
@@ -137,19 +142,16 @@ class Gallery:
         return case.image.relative_to(self.reading.root).as_posix()
 
     def _pictures(self, name: str) -> list[Picture]:
-        group = self._group(self._cases[name])
-        if split_suffix(Path(name))[1] not in _VOLUMES:
-            return [Picture(name, group)]
-        labels = self._read(name).labels.numpy()
-        shown = np.flatnonzero((labels > 0).mean(axis=(0, 1)) >= SMALLEST_FOREGROUND)
-        seen = [(int(plane), frozenset(np.unique(labels[..., plane]).tolist()) - {0}) for plane in shown]
-        return [Picture(name, group, plane, present) for plane, present in seen]
+        if not _is_volume(name):
+            return [Picture(name, self._group(self._cases[name]))]
+        return self._planes_where(name, lambda share: share >= SMALLEST_FOREGROUND)
 
-    def _empty(self, name: str) -> list[Picture]:
-        if split_suffix(Path(name))[1] not in _VOLUMES:
-            return []
-        group, foreground = self._group(self._cases[name]), (self._read(name).labels > 0).sum((0, 1))
-        return [Picture(name, group, int(plane), frozenset()) for plane in torch.where(foreground == 0)[0]]
+    def _planes_where(self, name: str, holds: Callable[[np.ndarray], np.ndarray]) -> list[Picture]:
+        """The planes of a volume of whose shares of foreground [P] something holds."""
+        labels, group = self._read(name).labels.numpy(), self._group(self._cases[name])
+        planes = np.flatnonzero(holds((labels > 0).mean(axis=(0, 1))))
+        seen = [(int(plane), frozenset(np.unique(labels[..., plane]).tolist()) - {0}) for plane in planes]
+        return [Picture(name, group, plane, present) for plane, present in seen]
 
     def _group(self, case: Case) -> str:
         if not self.reading.by_group:
@@ -180,6 +182,10 @@ class Gallery:
     def _square(self, labels: np.ndarray) -> Tensor | None:
         size = self.reading.score_size
         return None if size is None else resize_masks(torch.from_numpy(labels)[None], size)[0]
+
+
+def _is_volume(name: str) -> bool:
+    return split_suffix(Path(name))[1] in _VOLUMES
 
 
 def _sources(pictures: Sequence[Picture]) -> list[SupportSource]:
