@@ -15,7 +15,7 @@ from medtap.adapters import Adapter, AttachedAdapter, Lora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import NOTHING_HELD_OUT, held_out_losses, seen_by_guard, weaken
+from medtap.guard import NOTHING_HELD_OUT, at_strength, initial_values, look_at_halves, mean_course, seen_by_guard
 from medtap.half_precision import rounded
 from medtap.memory import give_back_buffers, keep_large_buffers
 from medtap.networks.classes import remember_classes
@@ -92,25 +92,27 @@ def refuse_indistinct_classes(segmenter: FewShotSegmenter, support: SupportSet) 
 
 
 def _guarded(training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> Course:
-    """Train the adapter for as many passes, and give it the strength, that the guard finds best.
+    """Train the adapter on halves of the set, and from their mean, at the strength that the guard finds best, on all.
 
     Returns:
-        The losses of the training; and what the guard saw, empty without one: the Dice loss of held-out support images
-        ``unadapted`` and ``adapted``, and the ``passes`` and the ``strength`` chosen. Of a single image the strength is
-        0. Where it is, nothing is trained.
+        The losses, of the halves' steps their mean; and what the guard saw, empty without one: the Dice loss of
+        held-out support images ``unadapted`` and ``adapted``, and the ``strength`` chosen. Of a single image the
+        strength is 0. Where it is, the network is left as it was.
     """
     options = training.options
     if options.guard == "none" or options.passes == 0:
         return training.run(images, masks, volumes), {}
-    seen = dict(NOTHING_HELD_OUT)
-    if shots_in(masks) > 1:
-        seen = seen_by_guard(held_out_losses(training, images, masks, volumes), options)
-    if seen["strength"] == 0:
+    if shots_in(masks) == 1:
         training.start()
+        return [], dict(NOTHING_HELD_OUT)
+    losses, mean, courses = look_at_halves(training, images, masks, volumes)
+    seen = seen_by_guard(losses, options)
+    start = initial_values(training.attached, options.seed)
+    if seen["strength"] == 0:
         return [], seen
-    (losses,) = training.stages((int(seen["passes"]),), images, masks, volumes)
-    weaken(training.attached, options.seed, seen["strength"])
-    return losses, seen
+    closing = replace(training, options=replace(options, passes=options.closing))
+    closed = closing.run(images, masks, volumes, at_strength(start, mean, seen["strength"]))
+    return mean_course(courses) + closed, seen
 
 
 def merged(

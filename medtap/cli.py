@@ -41,7 +41,7 @@ def adapt(
     average: o.Average = None,
     patience: o.Patience = None,
     guard: o.Guard = None,
-    doublings: o.Doublings = None,
+    closing: o.Closing = None,
     shots: o.Shots = 5,
     lacking: o.Lacking = 0,
     size: o.Size = None,
@@ -59,7 +59,7 @@ def adapt(
 
     tap: dict[str, Any] = {"passes": passes, "learning_rate": learning_rate, "loss": loss, "schedule": schedule}
     tap |= {"augment": augment, "disagreement": disagreement, "rates": rates, "average": average, "patience": patience}
-    tap |= {"guard": guard, "doublings": doublings, "seed": seed}
+    tap |= {"guard": guard, "closing": closing, "seed": seed}
     adapter, options = use_preset(preset, method, {"rank": rank}, **tap)
     support: dict[str, Any] = {
         "layout": layout,

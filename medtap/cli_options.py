@@ -62,8 +62,8 @@ Guard = Annotated[
         "held_out_masks: by masks; none."
     ),
 ]
-Doublings = Annotated[
-    int | None, typer.Option(help="How often the passes may be doubled where held-out support images gain by it.")
+Closing = Annotated[
+    int | None, typer.Option(help="Under a guard, passes over all support images after those over each half of them.")
 ]
 Disagreement = Annotated[
     float | None,

@@ -1,10 +1,10 @@
 """How far to trust an adaptation: checked on support images that it was not trained on.
 
-Each half of the support set (of its volumes, where it has several) is segmented by a network adapted to the other half,
-in as many steps as the whole set gets, with the adapter at several strengths between its start and its end (as weights
-are interpolated by Wortsman et al., CVPR 2022). The strength that segments best is what the adapter trained on all of
-the set is given; 0 is the unadapted network. Where it is the whole of it, both halves are trained for as many passes
-again, as often as the options allow. Half of a support set teaches less than all of it, so a little that the adapter
+An adapter is trained on each half of the support set (of its volumes, where it has several), in as many steps as the
+whole set would get, and segments the other half at several strengths: as it began, as it was trained, and as far again
+beyond (weights are scaled so by Ilharco et al., ICLR 2023). The mean of both halves' adapters (a soup of weights, as
+Wortsman et al., ICML 2022) is given the strength that segments best, and then trained on all of the set for a few
+passes more; 0 is the unadapted network. Half of a support set teaches less than all of it, so a little that the adapter
 loses there may be forgiven. Of a single image nothing can be held out, and views of it tell nothing of others: the
 unadapted network is kept.
 
@@ -14,10 +14,10 @@ the Dice of the masks, for longer training, which makes a network surer or less 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import takewhile
-from typing import Any, TypeAlias
+from statistics import fmean
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -28,19 +28,31 @@ from medtap.networks.classes import recall_classes, remember_classes
 from medtap.passes import SupportTraining, set_values, show_a_class, steps_a_pass, values
 from medtap.tap_options import TapOptions
 
-STRENGTHS = (0.0, 0.5, 1.0)
+STRENGTHS = (0.0, 1.0, 2.0)
 CHECKS: dict[str, Loss] = {"held_out": dice_loss, "held_out_masks": mask_dice_loss}
 NOTHING_HELD_OUT = {"strength": 0.0}
 """What a guard sees of a single image."""
 
-Losses: TypeAlias = list[list[float]]
-"""Of held-out images, for each of ``STRENGTHS``: after the first number of passes, after twice as many, and so on."""
 Half: TypeAlias = tuple[Tensor, Tensor]
 """Indices of the pictures that are trained on, and of those held out."""
 
 
-def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor | None = None) -> Losses:
-    """Mean Dice loss over support images that were not trained on, after as many passes as go on helping.
+class HeldOut(NamedTuple):
+    """What the halves of a support set tell, or those of each of A sets.
+
+    Attributes:
+        losses: [*A,3], mean Dice losses of images that were not trained on, at each of ``STRENGTHS``.
+        mean: values of the adapter, the mean of the halves' weighted by their pictures.
+        courses: the losses of each half's training.
+    """
+
+    losses: Tensor
+    mean: list[Tensor]
+    courses: list[Any]
+
+
+def look_at_halves(training: SupportTraining, images: Tensor, masks: Tensor, volumes: Tensor | None = None) -> HeldOut:
+    """Train on each half of a support set, and segment the other one.
 
     Args:
         training: of the adapter, whose values are changed.
@@ -50,54 +62,55 @@ def held_out_losses(training: SupportTraining, images: Tensor, masks: Tensor, vo
             show a class are of one.
     """
     volumes = torch.arange(len(images)) if volumes is None else volumes
-    attached, options = training.attached, training.options
-    halves = split_in_halves(masks, volumes, options.seed)
-    stages = []
-    for seen, _ in halves:
-        own = replace(training, options=as_many_steps(options, masks, masks[seen]))
-        stages.append(own.stages(own.options.lengths, images[seen], masks[seen], volumes[seen.cpu()]))
-    losses = Losses()
-    rows = losses_at_strengths(
-        attached,
-        options,
-        list(zip(halves, stages, strict=True)),
-        lambda seen, held_out: _dice_loss(training, images, masks, seen[show_a_class(masks[seen])], held_out),
+
+    def train(seen: Tensor) -> list[float]:
+        options = as_many_steps(training.options, masks, masks[seen])
+        return replace(training, options=options).run(images[seen], masks[seen], volumes[seen.cpu()])
+
+    return both_halves(
+        training.attached,
+        training.options.seed,
+        split_in_halves(masks, volumes, training.options.seed),
+        train,
+        lambda halves: _dice_losses(training, images, masks, halves),
     )
-    for _ in takewhile(lambda _: goes_on(losses, options), options.lengths):
-        losses.append(next(rows).tolist())
-    return losses
 
 
-def losses_at_strengths(
+def both_halves(
     attached: AttachedAdapter,
-    options: TapOptions,
-    stages: Sequence[tuple[Half, Iterator[Any]]],
-    loss: Callable[[Tensor, Tensor], Any],
-    sets: tuple[int, ...] = (),
-) -> Iterator[Tensor]:
-    """Mean losses [*sets,3] of what is held out, for each of ``STRENGTHS``, each time the training of halves stops.
+    seed: int,
+    halves: Sequence[Half],
+    train: Callable[[Tensor], Any],
+    losses: Callable[[Sequence[Half]], Sequence[Any]],
+) -> HeldOut:
+    """What halves tell of an adapter, or of those of A sets, that is trained from a seed's initial values.
 
     Args:
         attached: the adapter, or those of many sets.
-        options: of the adaptation, whose seed gives the initial values.
-        stages: the halves, each with its training, see `SupportTraining.stages`.
-        loss: mean of a half's pictures that are held out, of each of the sets, with the adapter as it is.
-        sets: A, where there are many.
+        seed: of its initial values.
+        halves: of a set, or of each.
+        train: trains on the pictures of these indices, from the initial values; the losses.
+        losses: of halves, the mean loss [*A] of what each holds out, with the adapter as it is.
     """
-    start, pictures = initial_values(attached, options.seed), sum(len(held_out) for (_, held_out), _ in stages)
+    start, pictures = initial_values(attached, seed), sum(len(held_out) for _, held_out in halves)
     attached.train(False)
-    total = torch.zeros(*sets, len(STRENGTHS))
-    for (seen, held_out), _ in stages:
-        total[..., 0] += len(held_out) * loss(seen, held_out)  # of the unadapted network, the same however long
-    for _ in options.lengths:
-        total[..., 1:] = 0
-        for (seen, held_out), stage in stages:
-            next(stage)
-            end = values(attached)
-            for index, strength in enumerate(STRENGTHS[1:], 1):
-                set_strength(attached, start, end, strength)
-                total[..., index] += len(held_out) * loss(seen, held_out)
-        yield total / pictures
+    total, mean, courses = torch.zeros(len(STRENGTHS)), [torch.zeros_like(value) for value in start], []
+    for half, unadapted in zip(halves, losses(halves), strict=True):
+        seen, held_out = half
+        courses.append(train(seen))
+        end = values(attached)
+        own = [unadapted]
+        for strength in STRENGTHS[1:]:
+            set_values(attached, at_strength(start, end, strength))
+            own += losses([half])
+        total = total + torch.stack(own, dim=-1) * (len(held_out) / pictures)
+        mean = [sofar + value * (len(seen) / pictures) for sofar, value in zip(mean, end, strict=True)]
+    return HeldOut(total, mean, courses)
+
+
+def mean_course(courses: Iterable[Sequence[float]]) -> list[float]:
+    """The mean loss of each step of the halves' trainings, as far as both go."""
+    return list(map(fmean, zip(*courses, strict=False)))
 
 
 def split_in_halves(masks: Tensor, volumes: Tensor, seed: int) -> list[Half]:
@@ -118,19 +131,16 @@ def as_many_steps(options: TapOptions, masks: Tensor, part: Tensor) -> TapOption
 
 
 @torch.no_grad()
-def _dice_loss(training: SupportTraining, images: Tensor, masks: Tensor, shots: Tensor, held_out: Tensor) -> float:
+def _dice_losses(training: SupportTraining, images: Tensor, masks: Tensor, halves: Sequence[Half]) -> list[Tensor]:
     """All pictures are encoded together, for then the encoder's frozen parts give what they gave before."""
-    features = training.network.encode(images)
-    support, queries = (tuple(level[index] for level in features) for index in (shots, held_out))
-    memory = remember_classes(training.network, support, masks[shots], training.classes)
-    logits = recall_classes(training.network, queries, memory, masks.shape[-2:])
-    return float(CHECKS[training.options.guard](logits.float(), masks[held_out]))
-
-
-def weaken(attached: AttachedAdapter, seed: int, strength: float) -> None:
-    """Bring an adapter that was trained from a seed's initial values back towards them, by 1 less the strength."""
-    end = values(attached)
-    set_strength(attached, initial_values(attached, seed), end, strength)
+    features, losses = training.network.encode(images), []
+    for seen, held_out in halves:
+        shots = seen[show_a_class(masks[seen])]
+        support, queries = (tuple(level[index] for level in features) for index in (shots, held_out))
+        memory = remember_classes(training.network, support, masks[shots], training.classes)
+        logits = recall_classes(training.network, queries, memory, masks.shape[-2:])
+        losses.append(CHECKS[training.options.guard](logits.float(), masks[held_out]).cpu())
+    return losses
 
 
 def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
@@ -139,35 +149,24 @@ def initial_values(attached: AttachedAdapter, seed: int) -> list[Tensor]:
     return values(attached)
 
 
-@torch.no_grad()
-def set_strength(attached: AttachedAdapter, start: Sequence[Tensor], end: Sequence[Tensor], strength: float) -> None:
-    """Give the adapter the values that lie a share of the way from its start to its end."""
-    set_values(attached, [torch.lerp(first, last, strength) for first, last in zip(start, end, strict=True)])
+def at_strength(start: Sequence[Tensor], end: Sequence[Tensor], strength: float) -> list[Tensor]:
+    """The values that lie so far on the way from a start to an end, or beyond it."""
+    return [torch.lerp(first, last, strength) for first, last in zip(start, end, strict=True)]
 
 
-def seen_by_guard(losses: Losses, options: TapOptions) -> dict[str, float]:
-    """What a record tells of losses.
+def seen_by_guard(losses: Tensor, options: TapOptions) -> dict[str, float]:
+    """What a record tells of losses at each of ``STRENGTHS``.
 
-    The loss ``unadapted`` and ``adapted``, the best number of ``passes``, and the best ``strength`` after them.
+    The loss ``unadapted``, at the ``strength`` that is best, and ``adapted``: at that strength, or where it is 0, as
+    trained.
     """
-    doubled, strength = best_of(losses, options)
-    seen = {"unadapted": losses[0][0], "adapted": losses[doubled][-1], "strength": strength}
-    return {name: round(value, 6) for name, value in seen.items()} | {"passes": options.lengths[doubled]}
+    strength = best_strength(losses.tolist(), options.forgiven)
+    told = dict(zip(STRENGTHS, losses.tolist(), strict=True))
+    seen = {"unadapted": told[0.0], "adapted": told[strength or 1.0], "strength": strength}
+    return {name: round(value, 6) for name, value in seen.items()}
 
 
-def goes_on(losses: Losses, options: TapOptions) -> bool:
-    """Whether passes may be doubled: not yet, or the last time the adapter at full strength became the best."""
-    return not losses or best_of(losses, options) == (len(losses) - 1, STRENGTHS[-1])
-
-
-def best_of(losses: Losses, options: TapOptions) -> tuple[int, float]:
-    """How often the passes were doubled and the strength, of the least loss less what is forgiven of it.
-
-    Of equals it is the weaker adapter, of fewer passes.
-    """
-    least = min(
-        (loss - options.forgiven * strength, strength, doubled)
-        for doubled, row in enumerate(losses)
-        for loss, strength in zip(row, STRENGTHS, strict=True)
-    )
-    return least[2], least[1]
+def best_strength(losses: Sequence[float], forgiven: float) -> float:
+    """The strength of the least loss, less what is forgiven of an adapter as trained; of equals, the weaker one."""
+    net = (loss - forgiven * min(strength, 1) for loss, strength in zip(losses, STRENGTHS, strict=True))
+    return min(zip(net, STRENGTHS, strict=True))[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import islice
 from statistics import fmean
 from typing import Any, TypeAlias
 
@@ -61,14 +61,17 @@ class SupportTraining:
     options: TapOptions
     rates: Mapping[str, float]
 
-    def run(self, images: Tensor, masks: Tensor, volumes: Tensor | None = None) -> list[float]:
-        """Run the passes, from fresh initial values of the adapter, until the patience with the loss ends.
+    def run(
+        self, images: Tensor, masks: Tensor, volumes: Tensor | None = None, begin: Sequence[Tensor] | None = None
+    ) -> list[float]:
+        """Run the passes until the patience with the loss ends.
 
         Args:
             images: [K,3,S,S] in [0,1].
             masks: labels [K,S,S] in 0..N. Pictures that show no class come last; they are pseudo-queries, and no
                 shots.
             volumes: number [K] of the volume that each is a plane of, see ``leave_one_out``.
+            begin: values of the adapter to begin with; fresh initial ones when None.
 
         Returns:
             The support loss of every optimizer step, measured before it; what an adapter adds to it is left out.
@@ -76,54 +79,33 @@ class SupportTraining:
         Raises:
             AdaptationError: the loss is not a number.
         """
-        (losses,) = self.stages((self.options.passes,), images, masks, volumes)
-        return losses
+        queries = pseudo_queries(images, masks, self.options, self.start(begin), volumes)
+        return self.train((step for _, step in queries), steps_a_pass(self.options, masks), self._step)
 
-    def stages(
-        self, ends: Sequence[int], images: Tensor, masks: Tensor, volumes: Tensor | None = None
-    ) -> Iterator[list[float]]:
-        """Run the passes as ``run`` does, and stop after each of these numbers of them.
-
-        Whatever values the adapter is given where it stops, training goes on from those that it had.
-
-        Args:
-            ends: numbers of passes, growing; those of the options do not count.
-            images: as of ``run``.
-            masks: as of ``run``.
-            volumes: as of ``run``.
-
-        Yields:
-            The losses so far, as of ``run``.
-        """
-        options = replace(self.options, passes=ends[-1])
-        queries = pseudo_queries(images, masks, options, self.start(), volumes)
-        yield from self.train((step for _, step in queries), steps_a_pass(options, masks), ends, self._step)
-
-    def start(self) -> Generator:
-        """Give the adapter its initial values; the source of chance that is left."""
+    def start(self, begin: Sequence[Tensor] | None = None) -> Generator:
+        """Give the adapter its initial values, or those given; the source of chance that is left."""
         generator = Generator().manual_seed(self.options.seed)
         self.attached.reset(generator)
+        if begin is not None:
+            set_values(self.attached, begin)
         return generator
 
     @torch.enable_grad()
-    def train(self, queries: Iterator[Any], steps: int, ends: Sequence[int], learn: Learn) -> Iterator[list[Any]]:
-        """Learn from so many queries a pass, and yield the losses so far after each of these numbers of passes."""
-        optimizer, losses, trained = self.optimizer(), list[Any](), values(self.attached)
-        for first, end in pairwise((0, *ends)):
-            set_values(self.attached, trained)
-            self.attached.train()
-            averaged = MeanValues(list(self.attached.parameters()))
-            for part in range(first, end):
-                if has_stalled(losses, steps, self.options.patience):
-                    break
-                for query in islice(queries, steps):
-                    losses.append(learn(query, optimizer, len(losses) + 1))
-                    if part >= end - self.options.average:
-                        averaged.add()
-            trained = values(self.attached)
-            averaged.store()
-            self.attached.train(False)
-            yield list(losses)
+    def train(self, queries: Iterator[Any], steps: int, learn: Learn) -> list[Any]:
+        """Learn from so many queries a pass; the losses."""
+        optimizer, losses = self.optimizer(), list[Any]()
+        self.attached.train()
+        averaged = MeanValues(list(self.attached.parameters()))
+        for part in range(self.options.passes):
+            if has_stalled(losses, steps, self.options.patience):
+                break
+            for query in islice(queries, steps):
+                losses.append(learn(query, optimizer, len(losses) + 1))
+                if part >= self.options.passes - self.options.average:
+                    averaged.add()
+        averaged.store()
+        self.attached.train(False)
+        return losses
 
     def _step(self, step: PseudoQueries, optimizer: torch.optim.Optimizer, number: int) -> float:
         loss = pseudo_query_loss(self.network, step, self.classes, self.loss)

@@ -52,10 +52,10 @@ PRESETS: dict[str, Preset] = {
         | {"precision": "float32"},
         adapters={"lora": {"rank": 64, "dropout": 0.1}},
     ),
-    "head": Preset({"doublings": 0, "forgiven": 0.01}, "lora+decoder"),
+    "head": Preset({"closing": 4, "forgiven": 0.01}, "lora+decoder"),
     "thorough": Preset(
         {"passes": 40, "learning_rate": 1e-3, "average": 20, "schedule": "per_group", "augment": "upright"}
-        | {"rates": "even", "guard": "held_out_masks", "doublings": 0, "forgiven": 0.01},
+        | {"rates": "even", "guard": "held_out_masks", "closing": 10, "forgiven": 0.01},
         "lora+decoder",
     ),
 }

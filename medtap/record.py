@@ -37,11 +37,11 @@ class AdaptationRecord:
         axis: the axis along which volumes are cut into planes.
         support_sha256: of the support set.
         support: name, plane and hash of the file of each support image.
-        losses: the support loss before each optimizer step.
+        losses: the support loss before each optimizer step, of those on halves of the support set their mean.
         passes: how many passes ran: fewer than asked for where the loss no longer fell; None where an older version
             adapted.
         check: what the guard saw: the Dice loss of held-out support images ``unadapted`` and ``adapted``, and the
-            ``strength`` that the adapter was given, 1 where it was left as trained. Of a single image, that alone: 0.
+            ``strength`` of what was learnt of halves, 1 where it was left as trained. Of a single image, that alone: 0.
         warnings: what was odd about the support set.
         support_shape: by class, the shape it has in the support masks; empty where an older version adapted.
         lacking: the same as ``support`` of each picture without a class that was learnt from.

@@ -20,7 +20,7 @@ class TapOptions:
     """How to adapt.
 
     Attributes:
-        passes: T, how often every support image is a pseudo-query, before doublings; 0 leaves the network unadapted.
+        passes: T, how often every support image is a pseudo-query; 0 leaves the network unadapted.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         loss: ``dice_ce`` is Dice loss and cross-entropy; ``focal``, the paper's, weighs rare classes up. See
@@ -43,7 +43,8 @@ class TapOptions:
         guard: ``held_out`` and ``held_out_masks`` weaken the adapter, or keep the unadapted network, where halves of
             the support set tell that this segments the other half better, by probabilities or by masks, see
             `medtap.guard`; ``none`` does not.
-        doublings: how often the passes are doubled, at most, where the guard sees that held-out images gain by it.
+        closing: under a guard, which trains on halves of the support set, so many passes more over all of it, from the
+            mean of the halves' adapters.
         forgiven: the Dice loss that an adapter at full strength may cost held-out images under a guard, for half of a
             support set teaches less than all of it.
         precision: of the passes, a name in `PRECISIONS`: ``auto`` is bfloat16 where the processor multiplies in it.
@@ -64,7 +65,7 @@ class TapOptions:
     average: int = 0
     patience: int = 0
     guard: str = "held_out"
-    doublings: int = 1
+    closing: int = 2
     forgiven: float = 0.0
     precision: str = "auto"
     seed: int = 0
@@ -85,7 +86,7 @@ class TapOptions:
                 (f"views of at least 0, not {self.views}", self.views >= 0),
                 (f"a guard of {' or '.join(GUARDS)}, not {self.guard!r}", self.guard in GUARDS),
                 (f"forgiven of at least 0, not {self.forgiven}", self.forgiven >= 0),
-                (f"doublings of at least 0, not {self.doublings}", self.doublings >= 0),
+                (f"closing of at least 0, not {self.closing}", self.closing >= 0),
                 (f"a precision of {', '.join(PRECISIONS)}, not {self.precision!r}", self.precision in PRECISIONS),
                 (f"average of at least 0, not {self.average}", self.average >= 0),
                 (f"patience of at least 0, not {self.patience}", self.patience >= 0),
@@ -96,11 +97,6 @@ class TapOptions:
         if wrong:
             raise OptionError("options that cannot be adapted with", expected="; ".join(wrong))
         refuse_unlike_hands(self.disagreement)
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """How many passes a guard lets run, by the doublings that it sees to help."""
-        return tuple(self.passes * 2**doubled for doubled in range(self.doublings + 1))
 
     def of_as_many_steps(self, steps: int, part: int) -> TapOptions:
         """The options for a part of a support set that give it about as many steps as all of it, by those of a pass."""

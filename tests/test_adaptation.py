@@ -17,6 +17,7 @@ from medtap.adaptation import take_a_peek
 from medtap.adapted import AdaptedSegmenter
 from medtap.adapters import AttachedAdapter, Lora
 from medtap.errors import AdaptationError, OptionError
+from medtap.guard import at_strength, initial_values
 from medtap.losses import dice_ce_loss, support_loss
 from medtap.networks.classes import recall_classes, remember_classes
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
@@ -80,8 +81,8 @@ def test_a_pass_at_once_is_the_mean_of_separate_pseudo_queries() -> None:
 
 def test_schedules_take_their_number_of_steps() -> None:
     network, support = tiny_network(), support_set(4)
-    per_pass = take_a_peek(network, support, LORA, TapOptions(passes=3, doublings=0))
-    per_support = take_a_peek(network, support, LORA, TapOptions(passes=3, schedule="per_support", doublings=0))
+    per_pass = take_a_peek(network, support, LORA, TapOptions(passes=3, guard="none"))
+    per_support = take_a_peek(network, support, LORA, TapOptions(passes=3, schedule="per_support", guard="none"))
     assert len(per_pass.record.losses) == 3
     assert len(per_support.record.losses) == 12
 
@@ -308,14 +309,15 @@ def test_several_threads_give_the_same_bits() -> None:
 
 def guarded(monkeypatch: pytest.MonkeyPatch, losses: list[float], network: FewShotSegmenter) -> AdaptedSegmenter:
     """Adapted under a guard that sees these losses of held-out images."""
-    monkeypatch.setattr(adaptation, "held_out_losses", lambda *_: [losses])
-    return take_a_peek(network, support_set(3), LORA, TapOptions(passes=2, learning_rate=1e-2, guard="held_out"))
+    look = adaptation.look_at_halves
+    monkeypatch.setattr(adaptation, "look_at_halves", lambda *given: look(*given)._replace(losses=torch.tensor(losses)))
+    return take_a_peek(network, support_set(3), LORA, TapOptions(passes=2, closing=1, learning_rate=1e-2))
 
 
 def test_guard_takes_back_what_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
     network = tiny_network()
-    adapted = guarded(monkeypatch, [0.5, 0.55, 0.6], network)
-    assert adapted.record.check == {"unadapted": 0.5, "adapted": 0.6, "strength": 0.0, "passes": 2}
+    adapted = guarded(monkeypatch, [0.5, 0.6, 0.7], network)
+    assert adapted.record.check == {"unadapted": 0.5, "adapted": 0.6, "strength": 0.0}
     assert not adapted.record.losses
     (warning,) = adapted.record.warnings
     assert "held-out support images (Dice loss 0.500 before and 0.600 after): the unadapted network is kept" in warning
@@ -333,15 +335,22 @@ def test_guard_keeps_the_unadapted_network_where_there_is_a_single_image(classes
     torch.testing.assert_close(adapted_logits(adapted), adapted_logits(plain))
 
 
-def test_guard_keeps_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = tiny_network()
-    adapted = guarded(monkeypatch, [0.5, 0.4, 0.3], network)
-    assert adapted.record.check["strength"] == 1.0
+@pytest.mark.parametrize("strength", [1.0, 2.0])
+def test_guard_goes_on_from_the_mean_of_the_halves(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, support = tiny_network(), support_set(3)
+    adapted = guarded(monkeypatch, [0.5, 0.4, 0.6 - 0.15 * strength], network)
+    assert adapted.record.check["strength"] == strength
+    assert (len(adapted.record.losses), adapted.record.passes) == (3, 3)
     assert not adapted.record.warnings
-    free = TapOptions(passes=2, learning_rate=1e-2, guard="none")
-    unguarded = take_a_peek(network, support_set(3), LORA, free)
-    assert unguarded.record.check == {}
-    torch.testing.assert_close(adapted_logits(adapted), adapted_logits(unguarded))
+    own = share_weights(network).eval().requires_grad_(False)
+    attached = LORA.attach(own.encoder)
+    training = SupportTraining(own, attached, 1, TapOptions(passes=2, learning_rate=1e-2), {})
+    start = initial_values(attached, 0)
+    _, mean, _ = adaptation.look_at_halves(training, support.images, support.masks)
+    closing = replace(training, options=replace(training.options, passes=1))
+    closing.run(support.images, support.masks, begin=at_strength(start, mean, strength))
+    for name, value in attached.state_dict().items():
+        torch.testing.assert_close(adapted.adapter[name].float(), value.detach(), atol=1e-3, rtol=1e-2)
 
 
 def trained(options: TapOptions, rates: dict[str, float] | None = None) -> dict[str, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,7 @@ from medtap.passes import SupportTraining
 from medtap.tap_options import GUARDS, TapOptions
 from tests.tiny import support_set, tiny_network
 
-OPTIONS = TapOptions(passes=3, learning_rate=1e-2, doublings=0, seed=2)
+OPTIONS = TapOptions(passes=3, learning_rate=1e-2, seed=2)
 
 
 def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
@@ -23,28 +22,33 @@ def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
     return network, Lora(rank=2, dropout=0.0).attach(network.encoder)
 
 
-def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> guard.Losses:
+def held_out(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> guard.HeldOut:
     support, (network, attached) = support_set(shots, classes), attached_network()
     training = SupportTraining(network, attached, classes, options, {})
-    return guard.held_out_losses(training, support.images, support.masks)
+    return guard.look_at_halves(training, support.images, support.masks)
+
+
+def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[float]:
+    return held_out(shots, options, classes).losses.tolist()
 
 
 @pytest.mark.parametrize("shots", [2, 3, 5])
 def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[torch.Tensor] = []
-    monkeypatch.setattr(SupportTraining, "stages", lambda _, __, images, *___: iter([trained.append(images)]))
+    monkeypatch.setattr(SupportTraining, "run", lambda _, images, *__: trained.append(images))
     checked: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def loss(_: object, images: torch.Tensor, __: object, seen: torch.Tensor, held_out: torch.Tensor) -> float:
-        checked.append((images[seen], images[held_out]))
-        return 1.0
+    def told(_: object, images: torch.Tensor, __: object, halves: list[guard.Half]) -> list[torch.Tensor]:
+        checked.extend((images[seen], images[held_out]) for seen, held_out in halves)
+        return [torch.tensor(1.0) for _ in halves]
 
-    monkeypatch.setattr(guard, "_dice_loss", loss)
-    assert losses(shots) == [[1.0, 1.0, 1.0]]
+    monkeypatch.setattr(guard, "_dice_losses", told)
+    assert losses(shots) == pytest.approx([1.0, 1.0, 1.0])
     assert len(trained) == 2
     images = support_set(shots).images
     assert len(checked) == 2 * len(guard.STRENGTHS)
-    for seen, (support, queries) in zip(trained * 2, checked[:2] + checked[2::2], strict=True):
+    (first, second), checks = trained, checked
+    for seen, (support, queries) in zip([first, second, first, first, second, second], checks, strict=True):
         assert torch.equal(seen, support)
         both = torch.cat([support, queries]).flatten(1)
         assert torch.equal(both[both[:, 0].argsort()], images.flatten(1)[images.flatten(1)[:, 0].argsort()])
@@ -54,111 +58,91 @@ def test_no_volume_is_in_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     support, (network, attached) = support_set(6), attached_network()
     volumes = torch.tensor([0, 0, 0, 3, 3, 5])
     trained: list[torch.Tensor] = []
-    monkeypatch.setattr(SupportTraining, "stages", lambda *given: iter([trained.append(given[-1])]))
-    monkeypatch.setattr(guard, "_dice_loss", lambda *_: 1.0)
+    monkeypatch.setattr(SupportTraining, "run", lambda *given: trained.append(given[-1]))
+    monkeypatch.setattr(guard, "_dice_losses", lambda *given: [torch.tensor(1.0) for _ in given[-1]])
     training = SupportTraining(network, attached, 1, OPTIONS, {})
-    guard.held_out_losses(training, support.images, support.masks, volumes)
+    guard.look_at_halves(training, support.images, support.masks, volumes)
     assert sorted(torch.cat(trained).tolist()) == volumes.tolist()
     assert not set(trained[0].tolist()) & set(trained[1].tolist())
 
 
 @pytest.mark.parametrize(("shots", "classes"), [(2, 1), (4, 2)])
 def test_losses_are_the_same_again_and_differ_by_strength(shots: int, classes: int) -> None:
-    (first,) = losses(shots, classes=classes)
-    assert [first] == losses(shots, classes=classes)
+    first = losses(shots, classes=classes)
+    assert first == losses(shots, classes=classes)
     assert len(set(first)) == len(guard.STRENGTHS)
     assert all(0 < loss < 1 for loss in first)
 
 
 def test_no_strength_is_the_unadapted_network() -> None:
-    (weak,) = losses(4, TapOptions(passes=1, learning_rate=1e-9, doublings=0, seed=2))
-    assert losses(4)[0][0] == pytest.approx(weak[0], abs=1e-6)
+    weak = losses(4, TapOptions(passes=1, learning_rate=1e-9, seed=2))
+    assert losses(4)[0] == pytest.approx(weak[0], abs=1e-6)
     assert weak == pytest.approx([weak[0]] * 3, abs=1e-6)
 
 
-def test_strength_lies_between_start_and_end() -> None:
+def test_the_mean_counts_each_half_by_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, attached = attached_network()
+    support, halves = support_set(5), [torch.tensor([0.0])]
+
+    def run(training: SupportTraining, images: torch.Tensor, *_: object) -> None:
+        halves[0] = halves[0] + len(images) * len(images) / 5
+        training.attached.load_state_dict({name: torch.full_like(value, len(images)) for name, value in state.items()})
+
+    state = attached.state_dict()
+    monkeypatch.setattr(SupportTraining, "run", run)
+    training = SupportTraining(network, attached, 1, OPTIONS, {})
+    for value in guard.look_at_halves(training, support.images, support.masks).mean:
+        torch.testing.assert_close(value, halves[0].expand_as(value))
+    assert halves[0].item() == pytest.approx((2 * 2 + 3 * 3) / 5)
+
+
+@pytest.mark.parametrize("strength", guard.STRENGTHS)
+def test_strength_is_how_far_an_adapter_goes(strength: float) -> None:
     _, attached = attached_network()
     start = guard.initial_values(attached, seed=0)
-    end = [value + 2 for value in start]
-    guard.set_strength(attached, start, end, 0.5)
-    for parameter, first in zip(attached.parameters(), start, strict=True):
-        torch.testing.assert_close(parameter.detach(), first + 1)
-
-
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
-def test_weakened_adapter_lies_between_its_seed_and_its_end(strength: float) -> None:
-    _, attached = attached_network()
-    start = guard.initial_values(attached, seed=3)
-    guard.set_strength(attached, start, [value + 2 for value in start], 1.0)
-    guard.weaken(attached, 3, strength)
-    for parameter, first in zip(attached.parameters(), start, strict=True):
-        torch.testing.assert_close(parameter.detach(), first + 2 * strength)
+    for value, first in zip(guard.at_strength(start, [first + 2 for first in start], strength), start, strict=True):
+        torch.testing.assert_close(value, first + 2 * strength)
 
 
 @pytest.mark.parametrize(
     ("losses", "strength"),
     [
-        ([0.3, 0.2, 0.4], 0.5),
-        ([0.4, 0.3, 0.1], 1.0),
+        ([0.4, 0.2, 0.3], 1.0),
+        ([0.4, 0.3, 0.1], 2.0),
         ([0.1, 0.3, 0.4], 0.0),
-        ([0.200, 0.204, 0.208], 1.0),  # half of the set teaches less than all: a point at full strength is forgiven
-        ([0.200, 0.204, 0.211], 0.5),
-        ([0.200, 0.206, 0.211], 0.0),
+        ([0.3, 0.2, 0.2], 1.0),
+        ([0.200, 0.208, 0.209], 1.0),  # half of the set teaches less than all: a point is forgiven, of more too
+        ([0.200, 0.209, 0.208], 2.0),
+        ([0.200, 0.211, 0.212], 0.0),
     ],
 )
 def test_best_strength_has_the_least_loss_but_for_what_is_forgiven(losses: list[float], strength: float) -> None:
-    assert guard.best_of([losses], TapOptions(forgiven=0.01)) == (0, strength)
+    assert guard.best_strength(losses, forgiven=0.01) == strength
 
 
 @pytest.mark.parametrize(
-    ("losses", "best", "more"),
-    [
-        ([], None, True),
-        ([[0.4, 0.3, 0.1]], (0, 1.0), True),
-        ([[0.4, 0.1, 0.3]], (0, 0.5), False),
-        ([[0.4, 0.5, 0.6]], (0, 0.0), False),
-        ([[0.4, 0.3, 0.2], [0.4, 0.3, 0.1]], (1, 1.0), True),
-        ([[0.4, 0.3, 0.2], [0.4, 0.1, 0.2]], (1, 0.5), False),
-        ([[0.4, 0.3, 0.2], [0.4, 0.3, 0.2]], (0, 1.0), False),
-        ([[0.4, 0.3, 0.2], [0.4, 0.5, 0.6]], (0, 1.0), False),
-    ],
+    ("losses", "adapted", "strength"),
+    [([0.5, 0.4, 0.3], 0.3, 2.0), ([0.5, 0.4, 0.6], 0.4, 1.0), ([0.3, 0.4, 0.5], 0.4, 0)],
 )
-def test_passes_are_doubled_while_more_of_them_help(losses: guard.Losses, best: object, more: bool) -> None:
-    assert guard.goes_on(losses, OPTIONS) is more
-    assert not losses or guard.best_of(losses, OPTIONS) == best
-
-
-def test_passes_are_doubled_as_often_as_held_out_images_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses of both halves without an adapter, once, and each time at two strengths."""
-    ran: list[int] = []
-    train = SupportTraining.train
-
-    def counted(*given: object) -> Iterator[list[float]]:
-        for losses in train(*given):
-            ran.append(len(losses))
-            yield losses
-
-    told = iter([0.5] * 2 + [0.4, 0.3] * 2 + [0.3, 0.2] * 2 + [0.25, 0.3] * 2)
-    monkeypatch.setattr(SupportTraining, "train", counted)
-    monkeypatch.setattr(guard, "_dice_loss", lambda *_: next(told))
-    options = replace(OPTIONS, passes=2, doublings=4)
-    found = losses(4, options)
-    assert ran == [2, 2, 4, 4, 8, 8]
-    assert [[round(loss, 6) for loss in row] for row in found] == [[0.5, 0.4, 0.3], [0.5, 0.3, 0.2], [0.5, 0.25, 0.3]]
-    seen = {"unadapted": 0.5, "adapted": 0.2, "strength": 1.0, "passes": 4}
-    assert guard.seen_by_guard(found, options) == pytest.approx(seen)
+def test_a_record_tells_the_loss_at_the_strength_chosen(losses: list[float], adapted: float, strength: float) -> None:
+    seen = guard.seen_by_guard(torch.tensor(losses), OPTIONS)
+    assert seen == {"unadapted": losses[0], "adapted": adapted, "strength": strength}
 
 
 def test_each_half_is_trained_for_as_many_steps_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     support, (network, attached) = support_set(8), attached_network()
-    options = TapOptions(passes=3, schedule="per_group", group=2, doublings=0, seed=2)
+    options = TapOptions(passes=3, schedule="per_group", group=2, seed=2)
     steps: list[int] = []
     train = SupportTraining.train
-    monkeypatch.setattr(
-        SupportTraining, "train", lambda *given: (steps.append(len(losses)) or losses for losses in train(*given))
-    )
+
+    def counted(*given: object) -> list[float]:
+        losses = train(*given)
+        steps.append(len(losses))
+        return losses
+
+    monkeypatch.setattr(SupportTraining, "train", counted)
     training = SupportTraining(network, attached, 1, options, {})
-    guard.held_out_losses(training, support.images, support.masks)
+    guard.look_at_halves(training, support.images, support.masks)
     training.run(support.images, support.masks)
     assert steps == [12, 12, 12]
 
@@ -178,9 +162,9 @@ def test_a_guard_goes_by_probabilities_or_by_masks(name: str, monkeypatch: pytes
         return torch.stack([1 - chance, chance], dim=1).log()
 
     monkeypatch.setattr(guard, "recall_classes", unsure)
-    monkeypatch.setattr(SupportTraining, "stages", lambda *_: iter([[]]))
+    monkeypatch.setattr(SupportTraining, "run", lambda *_: [])
     training = SupportTraining(network, attached, 1, replace(OPTIONS, guard=name), {})
     inside, outside = float((masks > 0).sum() / 4), float((masks == 0).sum() / 4)
     soft = 1 - (2 * 0.75 * inside + 100) / (0.75 * inside + 0.25 * outside + inside + 100)
     expected = soft if name == "held_out" else 0.0
-    assert guard.held_out_losses(training, images, masks)[0] == pytest.approx([expected] * 3, abs=1e-3)
+    assert guard.look_at_halves(training, images, masks).losses.tolist() == pytest.approx([expected] * 3, abs=1e-3)

@@ -16,7 +16,7 @@ from medtap.errors import OptionError
 from medtap.losses import SUPPORT_LOSSES
 from medtap.networks.segmenter import share_weights
 from medtap.networks.shots import leave_one_out
-from medtap.passes import SupportTraining, has_stalled, pseudo_queries, set_values, values
+from medtap.passes import SupportTraining, has_stalled, pseudo_queries, values
 from medtap.record import AdaptationRecord
 from medtap.tap_options import TapOptions
 from tests.tiny import random_images, support_set, tiny_network
@@ -166,15 +166,13 @@ def test_masks_are_redrawn_in_every_step_for_shots_and_queries_alike() -> None:
     assert torch.equal(steps[0].images, images)
 
 
-def test_training_that_is_stopped_goes_on_as_if_it_were_not() -> None:
+def test_training_begins_with_the_values_it_is_given() -> None:
     support, network = support_set(3), share_weights(tiny_network())
     attached = LORA.attach(network.encoder)
-    training = SupportTraining(network, attached, 1, TapOptions(passes=4, average=2, precision="float32"), {})
-    straight = training.run(support.images, support.masks)
-    end, ran = values(attached), []
-    for losses in training.stages((2, 4), support.images, support.masks):
-        ran.append(losses)
-        last = values(attached)
-        set_values(attached, [value * 0 + 7 for value in last])
-    assert ran == [straight[:2], straight]
-    assert all(torch.equal(value, other) for value, other in zip(last, end, strict=True))
+    training = SupportTraining(network, attached, 1, TapOptions(passes=1, precision="float32"), {})
+    training.start()
+    begin = values(attached)
+    (fresh,) = training.run(support.images, support.masks)
+    assert training.run(support.images, support.masks, begin=begin) == [fresh]
+    (further,) = training.run(support.images, support.masks, begin=[value + 0.1 for value in begin])
+    assert further != fresh

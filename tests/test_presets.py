@@ -25,7 +25,7 @@ def test_paper_s_preset_is_plain() -> None:
 def test_head_s_preset_trains_the_head_too_in_the_same_steps() -> None:
     adapter, options = use_preset("head", adapter={"rank": 4})
     assert adapter == Joined((Lora(rank=4), DecoderTuning()))
-    assert options == TapOptions(doublings=0, forgiven=0.01)
+    assert options == TapOptions(closing=4, forgiven=0.01)
 
 
 def test_thorough_preset_trains_the_head_too_unless_a_method_is_given() -> None:

@@ -128,7 +128,7 @@ def _described(options: TapOptions, device: str) -> dict[str, Any]:
         "loss": options.loss != "focal",
         "group": options.schedule == "per_group",
         "disagreement": options.disagreement > 0,
-        "doublings": options.doublings > 0 and options.guard != "none",
+        "closing": options.guard != "none",
         "forgiven": options.forgiven != 0.01 and options.guard != "none",  # 0.01 was forgiven always, at first
     }
     told = {name: value for name, value in vars(options).items() if later.get(name, True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,12 +16,12 @@ from medtap.adapters.stacked_lora import StackedLora
 from medtap.chance import seeded
 from medtap.errors import OptionError
 from medtap.frozen import frozen_parts_kept
-from medtap.guard import NOTHING_HELD_OUT, seen_by_guard
-from medtap.many.guard import held_out_losses, weaken
+from medtap.guard import NOTHING_HELD_OUT, initial_values, mean_course, seen_by_guard
+from medtap.many.guard import at_strengths, look_at_halves
 from medtap.many.passes import ManyTraining
 from medtap.memory import keep_large_buffers
 from medtap.networks.segmenter import FewShotSegmenter, share_weights
-from medtap.passes import SupportTraining, shots_in
+from medtap.passes import SupportTraining, set_values, shots_in, values
 from medtap.precision import autocast
 from medtap.support import SupportSet
 from medtap.tap_options import TapOptions
@@ -111,15 +112,23 @@ def adapt_together(
 
 
 def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor) -> list[Course]:
-    """Train each of the stacked adapters for as many passes, and give it the strength, that the guard finds best."""
-    options = many.training.options
+    """Train stacked adapters on halves of their sets, and from the mean, each as the guard finds best, on all.
+
+    Where the guard keeps the unadapted network, what the set learns in the closing passes is taken back.
+    """
+    training, options = many.training, many.training.options
     if options.guard == "none" or options.passes == 0:
         return [(losses, {}) for losses in many.run(images, masks, volumes)]
     if shots_in(masks[0]) == 1:
-        many.training.start()
+        training.start()
         return [([], dict(NOTHING_HELD_OUT)) for _ in images]
-    held_out = held_out_losses(many, images, masks, volumes)
-    seen = [seen_by_guard(own, options) for own in held_out]
-    losses = many.run_each([int(own["passes"]) if own["strength"] else 0 for own in seen], images, masks, volumes)
-    weaken(many.training.attached, options.seed, [own["strength"] for own in seen])
-    return list(zip(losses, seen, strict=True))
+    losses, mean, courses = look_at_halves(many, images, masks, volumes)
+    seen = [seen_by_guard(own, options) for own in losses]
+    strengths = [own["strength"] for own in seen]
+    start = initial_values(training.attached, options.seed)
+    closing = ManyTraining(replace(training, options=replace(options, passes=options.closing)))
+    closed = closing.run(images, masks, volumes, at_strengths(start, mean, strengths))
+    kept = [float(strength > 0) for strength in strengths]
+    set_values(training.attached, at_strengths(start, values(training.attached), kept))
+    told = [mean_course(halves) + own for halves, own in zip(zip(*courses, strict=True), closed, strict=True)]
+    return [(own if keep else [], check) for own, keep, check in zip(told, kept, seen, strict=True)]

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from medtap.errors import AdaptationError
 from medtap.losses import Loss
-from medtap.passes import (
-    PseudoQueries,
-    SupportTraining,
-    pseudo_queries,
-    pseudo_query_logits,
-    set_values,
-    steps_a_pass,
-    values,
-)
+from medtap.passes import PseudoQueries, SupportTraining, pseudo_queries, pseudo_query_logits, steps_a_pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +25,16 @@ class ManyTraining:
 
     training: SupportTraining
 
-    def run(self, images: Tensor, masks: Tensor, volumes: Tensor) -> list[list[float]]:
-        """Run the passes, from fresh initial values of the adapters.
+    def run(
+        self, images: Tensor, masks: Tensor, volumes: Tensor, begin: Sequence[Tensor] | None = None
+    ) -> list[list[float]]:
+        """Run the passes.
 
         Args:
             images: [A,K,3,S,S] in [0,1].
             masks: labels [A,K,S,S] in 0..N.
             volumes: number [K] of the volume that each is a plane of, the same in every set.
+            begin: values of the adapters to begin with; fresh initial ones when None.
 
         Returns:
             By set, the support loss of every optimizer step, measured before it.
@@ -47,33 +42,12 @@ class ManyTraining:
         Raises:
             AdaptationError: a loss is not a number.
         """
-        (losses,) = self.stages((self.training.options.passes,), images, masks, volumes)
-        return losses
-
-    def stages(
-        self, ends: Sequence[int], images: Tensor, masks: Tensor, volumes: Tensor
-    ) -> Iterator[list[list[float]]]:
-        """Run the passes as ``run`` does and stop after each of these numbers of them, as `SupportTraining` does."""
-        options, generator = replace(self.training.options, passes=ends[-1]), self.training.start()
+        options, generator = self.training.options, self.training.start(begin)
         sets = zip(images, masks, strict=True)
         queries = zip(*(pseudo_queries(*own, options, generator.clone_state(), volumes) for own in sets), strict=True)
         shown = ([step for _, step in each] for each in queries)
-        for losses in self.training.train(shown, steps_a_pass(options, masks[0]), ends, self._step):
-            yield [[step[number] for step in losses] for number in range(len(images))]
-
-    def run_each(self, passes: Sequence[int], images: Tensor, masks: Tensor, volumes: Tensor) -> list[list[float]]:
-        """Run passes as ``run`` does, for each set as many as are given for it; the losses, by set."""
-        attached, ends = self.training.attached, sorted({*passes} - {0})
-        self.training.start()
-        kept, losses = values(attached), [list[float]() for _ in passes]
-        for end, told in zip(ends, self.stages(ends, images, masks, volumes) if ends else (), strict=True):
-            now = values(attached)
-            for number in (number for number, own in enumerate(passes) if own == end):
-                losses[number] = told[number]
-                for values_kept, value in zip(kept, now, strict=True):
-                    values_kept[number] = value[number]
-        set_values(attached, kept)
-        return losses
+        losses = self.training.train(shown, steps_a_pass(options, masks[0]), self._step)
+        return [[step[number] for step in losses] for number in range(len(images))]
 
     def _step(self, steps: Sequence[PseudoQueries], optimizer: torch.optim.Optimizer, number: int) -> list[float]:
         step = side_by_side(steps)
