@@ -58,8 +58,8 @@ Patience = Annotated[
 Guard = Annotated[
     str | None,
     typer.Option(
-        help="held_out: weaken the adapter where held-out support images ask for it, by probabilities; "
-        "held_out_masks: by masks; none."
+        help="held_out: keep the network as it is, or double the change, where held-out support images ask for it, "
+        "by probabilities; held_out_masks: by masks; none."
     ),
 ]
 Closing = Annotated[

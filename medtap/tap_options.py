@@ -40,13 +40,12 @@ class TapOptions:
             not learnt, see `redrawn`; 0 leaves them alone.
         average: the last so many passes whose adapters are averaged; 0 keeps the last one.
         patience: stop after so many passes without a new least support loss; 0 runs all of them.
-        guard: ``held_out`` and ``held_out_masks`` weaken the adapter, or keep the unadapted network, where halves of
-            the support set tell that this segments the other half better, by probabilities or by masks, see
+        guard: ``held_out`` and ``held_out_masks`` train on halves of the support set first, and keep the unadapted
+            network, or double the change, where that segments the other half better, by probabilities or by masks, see
             `medtap.guard`; ``none`` does not.
-        closing: under a guard, which trains on halves of the support set, so many passes more over all of it, from the
-            mean of the halves' adapters.
-        forgiven: the Dice loss that an adapter at full strength may cost held-out images under a guard, for half of a
-            support set teaches less than all of it.
+        closing: under a guard, so many passes more over all of the support set, from the mean of the halves' adapters.
+        forgiven: the Dice loss that an adapter may cost held-out images under a guard, for half of a support set
+            teaches less than all of it.
         precision: of the passes, a name in `PRECISIONS`: ``auto`` is bfloat16 where the processor multiplies in it.
         seed: of the adapter's initial values, dropout, draws and views.
     """

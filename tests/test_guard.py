@@ -22,14 +22,10 @@ def attached_network() -> tuple[FewShotSegmenter, AttachedAdapter]:
     return network, Lora(rank=2, dropout=0.0).attach(network.encoder)
 
 
-def held_out(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> guard.HeldOut:
+def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[float]:
     support, (network, attached) = support_set(shots, classes), attached_network()
     training = SupportTraining(network, attached, classes, options, {})
-    return guard.look_at_halves(training, support.images, support.masks)
-
-
-def losses(shots: int, options: TapOptions = OPTIONS, classes: int = 1) -> list[float]:
-    return held_out(shots, options, classes).losses.tolist()
+    return guard.look_at_halves(training, support.images, support.masks).losses.tolist()
 
 
 @pytest.mark.parametrize("shots", [2, 3, 5])
@@ -47,8 +43,8 @@ def test_each_half_is_segmented_by_the_other_alone(shots: int, monkeypatch: pyte
     assert len(trained) == 2
     images = support_set(shots).images
     assert len(checked) == 2 * len(guard.STRENGTHS)
-    (first, second), checks = trained, checked
-    for seen, (support, queries) in zip([first, second, first, first, second, second], checks, strict=True):
+    first, second = trained
+    for seen, (support, queries) in zip([first, second, first, first, second, second], checked, strict=True):
         assert torch.equal(seen, support)
         both = torch.cat([support, queries]).flatten(1)
         assert torch.equal(both[both[:, 0].argsort()], images.flatten(1)[images.flatten(1)[:, 0].argsort()])
@@ -82,18 +78,15 @@ def test_no_strength_is_the_unadapted_network() -> None:
 
 def test_the_mean_counts_each_half_by_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     network, attached = attached_network()
-    support, halves = support_set(5), [torch.tensor([0.0])]
+    support, state = support_set(5), attached.state_dict()
 
     def run(training: SupportTraining, images: torch.Tensor, *_: object) -> None:
-        halves[0] = halves[0] + len(images) * len(images) / 5
         training.attached.load_state_dict({name: torch.full_like(value, len(images)) for name, value in state.items()})
 
-    state = attached.state_dict()
     monkeypatch.setattr(SupportTraining, "run", run)
     training = SupportTraining(network, attached, 1, OPTIONS, {})
     for value in guard.look_at_halves(training, support.images, support.masks).mean:
-        torch.testing.assert_close(value, halves[0].expand_as(value))
-    assert halves[0].item() == pytest.approx((2 * 2 + 3 * 3) / 5)
+        torch.testing.assert_close(value, torch.full_like(value, (2 * 2 + 3 * 3) / 5))
 
 
 @pytest.mark.parametrize("strength", guard.STRENGTHS)

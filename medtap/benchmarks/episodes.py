@@ -67,7 +67,7 @@ def run_episodes(
         chosen.support,
         chosen.queries,
         chosen.planes,
-        gallery.empty,
+        gallery.empty if chosen.lacking_shots else (),
         chosen.lacking_shots,
     )
     episodes = sampler.draw(chosen.episodes)

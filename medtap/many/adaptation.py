@@ -126,6 +126,8 @@ def _guarded(many: ManyTraining, images: Tensor, masks: Tensor, volumes: Tensor)
     seen = [seen_by_guard(own, options) for own in losses]
     strengths = [own["strength"] for own in seen]
     start = initial_values(training.attached, options.seed)
+    if not any(strengths):
+        return [([], own) for own in seen]
     closing = ManyTraining(replace(training, options=replace(options, passes=options.closing)))
     closed = closing.run(images, masks, volumes, at_strengths(start, mean, strengths))
     kept = [float(strength > 0) for strength in strengths]

@@ -103,6 +103,19 @@ def test_a_set_whose_unadapted_network_is_kept_learns_nothing_in_closing(monkeyp
     assert all(torch.equal(value, plain.adapter[name]) for name, value in kept.adapter.items())
 
 
+def test_closing_passes_run_for_no_set_where_none_is_adapted(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses, look, runs = torch.tensor([[0.1, 0.2, 0.3]] * 2), adaptation.look_at_halves, []
+    run = adaptation.ManyTraining.run
+    monkeypatch.setattr(adaptation, "look_at_halves", lambda *given: look(*given)._replace(losses=losses))
+    monkeypatch.setattr(adaptation.ManyTraining, "run", lambda *given: runs.append(given) or run(*given))
+    for own, support in zip(
+        take_many_peeks(NETWORK, sets(2), LORA, replace(PLAIN, guard="held_out")), sets(2), strict=True
+    ):
+        plain = take_a_peek(NETWORK, support, LORA, replace(PLAIN, passes=0))
+        assert all(torch.equal(value, plain.adapter[name]) for name, value in own.adapter.items())
+    assert len(runs) == 2  # one of each half
+
+
 def test_only_sets_alike_are_trained_together() -> None:
     planes = [SupportSource("a", 1), SupportSource("a", 2), SupportSource("b", 1), SupportSource("b", 2)]
     cut = replace(support_set(4), sources=tuple(planes))
